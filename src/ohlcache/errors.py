@@ -1,0 +1,93 @@
+"""Every error that ohlcache raises, one tree under :class:`OhlcacheError`.
+
+A message is one line: it names the field, the value and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class OhlcacheError(Exception):
+    """The root of every error raised by ohlcache."""
+
+
+class InvalidArgument(OhlcacheError, ValueError):
+    """An argument cannot be used: the message names it, its value and the remedy."""
+
+
+class UnknownTimeframe(InvalidArgument):
+    """A timeframe that is not ``<count><unit>`` with a unit of ``s m h d w M``."""
+
+
+class MissingExtra(OhlcacheError, ImportError):
+    """A feature needs a package that is not installed; the message names the extra."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed: run  pip install 'ohlcache[{extra}]'")
+
+
+class CandlesRefused(OhlcacheError, ValueError):
+    """A strict write met rows that cannot be candles; nothing was stored."""
+
+
+class ChunkError(OhlcacheError):
+    """An encoded chunk cannot be decoded."""
+
+
+class ChunkDamaged(ChunkError):
+    """An encoded chunk is truncated, altered or not a chunk at all."""
+
+
+class ChunkVersionUnsupported(ChunkError):
+    """An encoded chunk was written by a newer ohlcache."""
+
+
+class StoreError(OhlcacheError):
+    """The candle store cannot do what was asked."""
+
+
+class StoreLocked(StoreError):
+    """Another process kept the store locked for longer than the busy timeout."""
+
+
+class StoreReadOnly(StoreError):
+    """The store, its folder or its file system does not allow writing."""
+
+
+class StoreFull(StoreError):
+    """The disk that holds the store is full; what was committed before is kept."""
+
+
+class StoreForeign(StoreError):
+    """The database belongs to another program, or is not a database."""
+
+
+class StoreVersionUnsupported(StoreError):
+    """The store was written by a version of ohlcache that this one cannot read."""
+
+
+class StoreDamaged(StoreError):
+    """The store holds bytes that fail their checksum; ``verify`` says where."""
+
+
+class SourceError(OhlcacheError):
+    """A source of candles failed."""
+
+
+class SourceUnavailable(SourceError):
+    """A passing failure of a source (network, overload, rate limit): worth another try."""
+
+
+class UnknownSymbol(SourceError):
+    """The source does not know the symbol."""
+
+
+class UnsupportedBySource(SourceError):
+    """The source cannot deliver what was asked, for example the timeframe."""
+
+
+class FetchError(SourceError):
+    """A missing range could not be fetched; what arrived before the failure is stored."""
+
+
+class FileFormatError(OhlcacheError):
+    """A file cannot be read as candles: truncated, foreign, or a row that does not fit."""
