@@ -1,0 +1,1 @@
+"""Candles themselves, without any I/O."""
