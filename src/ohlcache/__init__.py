@@ -1,1 +1,66 @@
-"""The performance layer for trading systems: any historical candles, from the nearest place."""
+"""The performance layer for trading systems: any historical candles, from the nearest place.
+
+    import ohlcache
+
+    with ohlcache.open("data", source=my_source) as md:
+        frame = md.candles("BTC/USDT", "1m", "2024-01-01", "2024-02-01")
+
+Names are resolved on first use, so that ``import ohlcache`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ohlcache.errors import OhlcacheError
+    from ohlcache.history import Gap, MarketData, SeriesInfo, VerifyReport, WriteReport
+    from ohlcache.runtime import open  # noqa: A004
+    from ohlcache.settings import Settings
+    from ohlcache.sources import CallableSource, Capabilities, Source, SyntheticSource
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CallableSource": "ohlcache.sources",
+    "Capabilities": "ohlcache.sources",
+    "Gap": "ohlcache.history",
+    "MarketData": "ohlcache.history",
+    "OhlcacheError": "ohlcache.errors",
+    "SeriesInfo": "ohlcache.history",
+    "Settings": "ohlcache.settings",
+    "Source": "ohlcache.sources",
+    "SyntheticSource": "ohlcache.sources",
+    "VerifyReport": "ohlcache.history",
+    "WriteReport": "ohlcache.history",
+    "open": "ohlcache.runtime",
+}
+
+__all__ = [  # the names below resolve through __getattr__
+    "CallableSource",
+    "Capabilities",
+    "Gap",
+    "MarketData",
+    "OhlcacheError",
+    "SeriesInfo",
+    "Settings",
+    "Source",
+    "SyntheticSource",
+    "VerifyReport",
+    "WriteReport",
+    "open",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

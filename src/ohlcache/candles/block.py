@@ -97,6 +97,22 @@ class Block:
                 values[row] = self.column(name)
         return Block(self.times, values, tuple(names))
 
+    def select(self, names: Sequence[str]) -> Block:
+        """These columns in this order; a view where they stand side by side.
+
+        Unlike in a whole block the first five may be any. Raises InvalidArgument for a name that
+        is not there.
+        """
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            raise InvalidArgument(
+                f"columns names {', '.join(unknown)}: there are {', '.join(self.names)}"
+            )
+        rows = [self.names.index(name) for name in names]
+        is_side_by_side = bool(rows) and rows == list(range(rows[0], rows[0] + len(rows)))
+        values = self.values[rows[0] : rows[-1] + 1] if is_side_by_side else self.values[rows]
+        return Block(self.times, values, tuple(names))
+
     def frozen(self) -> Block:
         """The same arrays, marked read-only."""
         self.times.flags.writeable = False

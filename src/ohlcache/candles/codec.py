@@ -95,6 +95,8 @@ def decode_into(data: bytes, times: Times, values: Values, names: tuple[str, ...
     :func:`decode` does.
     """
     header, at = _parse_header(data)
+    if header.rows != len(times):
+        raise ChunkDamaged(f"chunk holds {header.rows} rows, not {len(times)}: fetch it again")
     if zlib.crc32(memoryview(data)[: -_CHECKSUM.size]) != _CHECKSUM.unpack(data[-4:])[0]:
         raise ChunkDamaged("chunk fails its checksum: fetch or import its range again")
     try:
@@ -159,14 +161,17 @@ def _sections(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
         at += length
 
 
-def _integers(values: npt.NDArray[np.int64]) -> bytes:
+def _integers(values: Ticks) -> bytes:
     """Integers in the narrowest type that holds them (it decodes fastest), compressed."""
     low, high = int(values.min()), int(values.max())
-    for code, dtype in enumerate(_INTEGER_TYPES):
-        limits = np.iinfo(dtype)
-        if limits.min <= low and high <= limits.max:
-            break
-    return bytes([code]) + simple_compress(values.astype(dtype), _CONFIG)
+    fits = (-(2**15) <= low and high < 2**15, -(2**31) <= low and high < 2**31, True)
+    code = fits.index(True)
+    return bytes([code]) + _compress(values.astype(_INTEGER_TYPES[code]))
+
+
+def _compress(values: npt.NDArray[np.generic]) -> bytes:
+    data: bytes = simple_compress(np.ascontiguousarray(values), _CONFIG)
+    return data
 
 
 def _decode_integers(data: bytes, rows: int) -> npt.NDArray[np.signedinteger]:
@@ -196,7 +201,7 @@ def _times_section(times: Times) -> bytes:
         return _section(_TIMES_REGULAR, _PAIR.pack(first, step))
     unit = 0 if wraps else int(np.gcd.reduce(steps))
     if unit == 0:
-        return _section(_TIMES_PLAIN, b"\1" + simple_compress(times, _CONFIG))
+        return _section(_TIMES_PLAIN, b"\1" + _compress(times))
     return _section(_TIMES_STEPS, _PAIR.pack(first, unit) + _integers(steps // unit))
 
 
@@ -313,7 +318,7 @@ def _raw(column: Values) -> bytes:
 
 
 def _float(column: Values) -> bytes:
-    return _section(_COLUMN_FLOAT, simple_compress(np.ascontiguousarray(column), _CONFIG))
+    return _section(_COLUMN_FLOAT, _compress(column))
 
 
 def _decode_column(section: tuple[int, bytes], column: Values) -> None:

@@ -1,0 +1,26 @@
+"""The coverage-aware candle store and MarketData, which reads, completes and keeps it."""
+
+from __future__ import annotations
+
+from ohlcache.candles.gaps import Gap
+from ohlcache.history.market_data import LOCAL_VENUE, MarketData
+from ohlcache.history.reports import (
+    Problem,
+    RepairReport,
+    SeriesInfo,
+    VerifyReport,
+    WriteReport,
+)
+from ohlcache.history.store import Store
+
+__all__ = [
+    "LOCAL_VENUE",
+    "Gap",
+    "MarketData",
+    "Problem",
+    "RepairReport",
+    "SeriesInfo",
+    "Store",
+    "VerifyReport",
+    "WriteReport",
+]

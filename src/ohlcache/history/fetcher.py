@@ -1,0 +1,230 @@
+"""Fetching missing ranges from a source: pages, rate limit, retries, and each range only once.
+
+A missing range is cut into pages of the source's size; each page is fetched, checked and committed
+by itself, so that what arrived is kept when a later page fails. Pages under way are known by their
+range: whoever needs the same range, from any thread or task, waits for them instead of asking
+again (single-flight). Nobody's cancellation stops a page that another may wait for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import stamina
+from pyrate_limiter import Limiter, Rate
+
+from ohlcache.candles import Block, Grid, Interval, IntervalSet, to_block, to_iso
+from ohlcache.candles.interval import difference, intersection, normalise
+from ohlcache.errors import FetchError, OhlcacheError, SourceUnavailable
+from ohlcache.history.ingest import ingest
+from ohlcache.history.reports import SeriesKey, WriteReport
+from ohlcache.history.store import Store
+from ohlcache.sources.protocol import Source
+
+_ATTEMPTS = 4
+# Mistakes in a source's code, which another try would only repeat.
+_NOT_WORTH_RETRYING = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    TypeError,
+)
+
+
+@dataclass(eq=False)
+class _Page:
+    range: Interval
+    outcome: Future[bool] = field(default_factory=Future)
+
+
+@dataclass(eq=False)
+class _Request:
+    """The pages that one call asked for: when one fails, those not yet begun are left out."""
+
+    has_failed: bool = False
+
+
+class Fetcher:
+    """Brings missing ranges of any series from one source into the store."""
+
+    def __init__(self, store: Store, source: Source) -> None:
+        self.source = source
+        self.counts: Counter[str] = Counter()
+        self._store = store
+        self._lock = threading.Lock()
+        self._under_way: defaultdict[SeriesKey, list[_Page]] = defaultdict(list)
+        self._unsettled: dict[SeriesKey, tuple[Interval, int]] = {}
+        capabilities = source.capabilities
+        self._limiter = _limiter(capabilities.requests_per_second)
+        self._threads = ThreadPoolExecutor(
+            max(1, capabilities.concurrency), thread_name_prefix="ohlcache-fetch"
+        )
+
+    def missing(self, key: SeriesKey, grid: Grid, wanted: IntervalSet) -> IntervalSet:
+        """What of ``wanted`` is worth asking for: on the grid, closed, and not just asked for.
+
+        A venue may publish a candle a little after it closed. An answer without the newest
+        candles is therefore not final at once: it is asked for again after as much time as has
+        passed since they closed, until they are older than the timeframe's freshness.
+        """
+        now = self.source.now()
+        oldest = self.source.capabilities.oldest
+        low = -(2**62) if oldest is None else oldest
+        possible = intersection(wanted, [(low, grid.floor(now))])
+        unsettled, ask_again = self._unsettled.get(key, (Interval(0, 0), 0))
+        if now < ask_again:
+            possible = difference(possible, [unsettled])
+        return normalise((grid.ceil(start), grid.ceil(end)) for start, end in possible)
+
+    def request(self, key: SeriesKey, grid: Grid, missing: IntervalSet) -> list[Future[bool]]:
+        """Have the ranges fetched; the futures of all pages that overlap them.
+
+        A future gives True when its page is stored, False when it was left out because another
+        page of the same request failed; otherwise it raises FetchError or another SourceError.
+        """
+        request = _Request()
+        with self._lock:
+            pages = self._under_way[key]
+            waiting = [page for page in pages if intersection([page.range], missing)]
+            new = [
+                _Page(range_)
+                for start, end in difference(missing, [page.range for page in pages])
+                for range_ in _pages(grid, start, end, self.source.capabilities.page_size)
+            ]
+            pages += new
+            self.counts["joined"] += len(waiting)
+        for page in new:
+            self._threads.submit(self._run, key, grid, page, request)
+        return [page.outcome for page in (*waiting, *new)]
+
+    def close(self) -> None:
+        """Let pages under way finish, leave out the others, and close the source."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for pages in self._under_way.values():
+            for page in pages:
+                page.outcome.cancel()
+        close = getattr(self.source, "close", None)
+        if close is not None:
+            close()
+
+    # -- one page, on a thread of the pool ------------------------------------------------------
+
+    def _run(self, key: SeriesKey, grid: Grid, page: _Page, request: _Request) -> None:
+        outcome: Callable[[], None]
+        try:
+            if not request.has_failed:
+                self._fetch_page(key, grid, page.range)
+            is_stored = not request.has_failed
+            outcome = lambda: page.outcome.set_result(is_stored)  # noqa: E731
+        except BaseException as error:  # noqa: BLE001  # whoever waits for the page must hear of it
+            request.has_failed = True
+            self.counts[f"error:{type(error).__name__}"] += 1
+            failure = _explained(error, key, page.range, self.source.venue)
+            outcome = lambda: page.outcome.set_exception(failure)  # noqa: E731
+        with self._lock:
+            self._under_way[key].remove(page)
+        outcome()
+
+    def _fetch_page(self, key: SeriesKey, grid: Grid, range_: Interval) -> None:
+        now = self.source.now()
+        block = self.everything_in(key, grid, range_)
+        covered = self._settled(key, grid, range_, block, now)
+        report = ingest(
+            self._store,
+            key,
+            block,
+            closed_until=now,
+            covered=(Interval(range_.start, covered),),
+        )
+        self._count(report)
+
+    def everything_in(self, key: SeriesKey, grid: Grid, range_: Interval) -> Block:
+        """All candles that the venue holds in the range.
+
+        An answer may be cut short at either end by a limit that we do not know of, so what it
+        leaves open there is asked for again, until an answer brings nothing.
+        """
+        blocks = []
+        open_ranges = [range_]
+        while open_ranges:
+            asked = open_ranges.pop()
+            block = self._ask(key, asked)
+            if not len(block):
+                continue
+            blocks.append(block)
+            first, last = int(block.times.min()), int(block.times.max())
+            after = Interval(grid.next(last), asked.end)
+            before = Interval(asked.start, first)
+            open_ranges += [rest for rest in (before, after) if rest.start < rest.end]
+        return Block.concatenate(blocks)
+
+    def _ask(self, key: SeriesKey, range_: Interval) -> Block:
+        for attempt in stamina.retry_context(
+            on=_is_worth_retrying, attempts=_ATTEMPTS, timeout=None, wait_initial=0.2
+        ):
+            with attempt:
+                if self._limiter is not None:
+                    self._limiter.try_acquire(self.source.venue)
+                self.counts["requests"] += 1
+                self.counts["retries"] += attempt.num > 1
+                answer = self.source.fetch(key.symbol, str(key.timeframe), *range_)
+        block = to_block(answer)
+        inside = (block.times >= range_.start) & (block.times < range_.end)
+        return block if inside.all() else block.take(inside)
+
+    def _settled(self, key: SeriesKey, grid: Grid, range_: Interval, block: Block, now: int) -> int:
+        """Up to where an answer is final; what lies behind may be published late."""
+        fresh = int(key.timeframe.freshness * 1000)
+        answered = grid.next(int(block.times.max())) if len(block) else range_.start
+        settled = max(answered, min(range_.end, grid.floor(now - fresh)))
+        if settled < range_.end:
+            age = now - grid.next(settled)
+            self._unsettled[key] = (Interval(settled, range_.end), now + max(1000, age))
+        return max(range_.start, settled)
+
+    def _count(self, report: WriteReport) -> None:
+        self.counts["pages"] += 1
+        self.counts["candles"] += report.added + report.updated
+        self.counts["rejected"] += report.rejected
+
+
+def _pages(grid: Grid, start: int, end: int, page_size: int | None) -> list[Interval]:
+    if page_size is None:
+        return [Interval(start, end)]
+    pages = []
+    while start < end:
+        stop = min(end, grid.shifted(start, page_size))
+        pages.append(Interval(start, stop))
+        start = stop
+    return pages
+
+
+def _limiter(requests_per_second: float | None) -> Limiter | None:
+    if requests_per_second is None:
+        return None
+    burst = max(1, int(requests_per_second))
+    return Limiter(Rate(burst, max(1, round(1000 * burst / requests_per_second))))
+
+
+def _is_worth_retrying(error: Exception) -> bool:
+    if isinstance(error, OhlcacheError):
+        return isinstance(error, SourceUnavailable)
+    return not isinstance(error, _NOT_WORTH_RETRYING)
+
+
+def _explained(error: BaseException, key: SeriesKey, range_: Interval, venue: str) -> BaseException:
+    if isinstance(error, OhlcacheError) and not isinstance(error, SourceUnavailable):
+        return error
+    failure = FetchError(
+        f"{key.symbol} {key.timeframe} from {venue}, {to_iso(range_.start)} to "
+        f"{to_iso(range_.end)}: {type(error).__name__}: {error} (what arrived is stored; call "
+        "again to go on from there)"
+    )
+    failure.__cause__ = error
+    return failure

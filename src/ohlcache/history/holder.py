@@ -1,0 +1,198 @@
+"""The decoded candles that this process holds, kept in step with the store.
+
+A hit asks the store for its change token (a few microseconds, no I/O), finds the series unchanged
+and slices. Whoever finds the token changed reads the catalogue's newer rows; whoever then wants a
+series that changed loads only the layers written since. Memory is bounded: series that were not
+read for longest, by the CLOCK approximation of LRU (Corbató, 1968), are dropped first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+
+from ohlcache.candles import Interval, IntervalSet
+from ohlcache.candles.interval import covers, difference
+from ohlcache.history.chunks import window, window_length
+from ohlcache.history.memory import Run, View
+from ohlcache.history.reports import SeriesKey
+from ohlcache.history.store import Reading, Series, Store
+
+_BEGINNING, _END = -(2**62), 2**62
+
+
+class Held:
+    """What is known of a series at one revision, and the runs of it that are decoded."""
+
+    __slots__ = ("coverage", "runs", "series", "was_read")
+
+    def __init__(self, series: Series, coverage: IntervalSet, runs: tuple[Run, ...]) -> None:
+        self.series = series
+        self.coverage = coverage
+        self.runs = runs
+        self.was_read = True
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the runs take."""
+        return sum(run.nbytes for run in self.runs)
+
+    def between(self, start: int, end: int) -> View | None:
+        """The candles in [start, end) when one run holds all of it."""
+        for run in self.runs:
+            if run.range.start <= start and end <= run.range.end:
+                return run.between(start, end)
+        return None
+
+
+class Holder:
+    """Decoded series by key, at most ``max_bytes`` of them."""
+
+    def __init__(self, store: Store, max_bytes: int) -> None:
+        self._store = store
+        self._max_bytes = max_bytes
+        self._token: int | None = None
+        self._clock = (-1, -1)
+        self._catalogue: dict[SeriesKey, Series] = {}
+        self._held: dict[SeriesKey, Held] = {}
+        self._lock = threading.Lock()
+        self._locks: defaultdict[SeriesKey, threading.Lock] = defaultdict(threading.Lock)
+        self.evictions = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory in use."""
+        return sum(held.nbytes for held in list(self._held.values()))
+
+    def hit(self, key: SeriesKey, start: int, end: int) -> View | None:
+        """The candles in [start, end) if all of it is covered, decoded and up to date."""
+        if self._store.token() != self._token:
+            return None
+        held = self._held.get(key)
+        if held is None or held.series is not self._catalogue.get(key):
+            return None
+        if not covers(held.coverage, start, end):
+            return None
+        held.was_read = True
+        return held.between(start, end)
+
+    def catalogue(self) -> dict[SeriesKey, Series]:
+        """Every stored series, as of now."""
+        if self._store.token() != self._token:
+            with self._lock:
+                self._refresh()
+        return self._catalogue
+
+    def load(self, key: SeriesKey, start: int | None, end: int | None) -> tuple[Held, View] | None:
+        """The series and its candles in [start, end), read from the store as far as needed.
+
+        None for a series that is not stored. Raises StoreDamaged.
+        """
+        if key not in self.catalogue():
+            return None
+        low = _BEGINNING if start is None else start
+        high = _END if end is None else end
+        with self._locks[key]:
+            held = self._load(key, low, high)
+        if held is None:
+            return None
+        view = held.between(low, high)
+        assert view is not None
+        self._make_room(key)
+        return held, view
+
+    def _refresh(self) -> None:
+        # The token is read first: a commit between the two reads only costs another refresh.
+        token = self._store.token()
+        with self._store.reading() as reading:
+            revision, deletions = reading.clock()
+            is_whole = deletions != self._clock[1]
+            changed = reading.all_series(-1 if is_whole else self._clock[0])
+        catalogue = {} if is_whole else dict(self._catalogue)
+        catalogue.update((series.key, series) for series in changed)
+        self._catalogue = catalogue
+        for key in [key for key in self._held if key not in catalogue]:
+            del self._held[key]
+        self._clock = (revision, deletions)
+        self._token = token
+
+    def _load(self, key: SeriesKey, start: int, end: int) -> Held | None:
+        with self._store.reading() as reading:
+            series = reading.series(key)
+            if series is None:
+                return None
+            held = self._held.get(key)
+            if held is not None and _is_same(held.series, series):
+                coverage, runs = held.coverage, held.runs
+            else:
+                coverage = reading.coverage(series)
+                runs = _updated_runs(held, series, reading)
+            runs = _widened(runs, series, start, end, reading)
+        known = self._catalogue.get(key)
+        if known is not None and _is_same(known, series):
+            series = known  # a hit compares by identity
+        held = Held(series, coverage, runs)
+        self._held[key] = held
+        return held
+
+    def _make_room(self, keep: SeriesKey) -> None:
+        with self._lock:
+            excess = self.nbytes - self._max_bytes
+            for is_last_round in (False, True):
+                for key, held in list(self._held.items()):
+                    if excess <= 0:
+                        return
+                    if key == keep:
+                        continue
+                    if held.was_read and not is_last_round:
+                        held.was_read = False
+                        continue
+                    excess -= held.nbytes
+                    del self._held[key]
+                    self.evictions += 1
+            if excess > 0:
+                # One series alone is over the bound: its caller keeps the view, we do not.
+                self._held.pop(keep, None)
+                self.evictions += 1
+
+
+def _is_same(one: Series, other: Series) -> bool:
+    return one.id == other.id and one.revision == other.revision
+
+
+def _updated_runs(held: Held | None, series: Series, reading: Reading) -> tuple[Run, ...]:
+    """The runs with what was written since they were decoded."""
+    if held is None or held.series.id != series.id or held.series.epoch != series.epoch:
+        return ()
+    return tuple(
+        run.with_changes(reading.rows(series, *run.range, after=held.series.revision))
+        for run in held.runs
+    )
+
+
+def _widened(
+    runs: tuple[Run, ...], series: Series, start: int, end: int, reading: Reading
+) -> tuple[Run, ...]:
+    """The runs, one of which now holds all of [start, end)."""
+    timeframe = series.key.timeframe
+    low = start if start == _BEGINNING else window(timeframe, start)
+    high = end if end == _END else window(timeframe, end - 1) + window_length(timeframe)
+    if any(run.range.start <= low and high <= run.range.end for run in runs):
+        return runs
+    touching = [run for run in runs if run.range.end >= low and run.range.start <= high]
+    others = [run for run in runs if run not in touching]
+    missing = difference([(low, high)], [run.range for run in touching])
+    parts: list[Run | Interval] = sorted([*touching, *missing], key=_start)
+    whole: Run | None = None
+    for part in parts:
+        if isinstance(part, Run):
+            whole = part if whole is None else whole.followed_by(part.range, part.block)
+        else:
+            rows = reading.rows(series, *part)
+            whole = Run.of(part, rows) if whole is None else whole.followed_by(part, rows)
+    assert whole is not None
+    return (*others, whole)
+
+
+def _start(part: Run | Interval) -> int:
+    return part.range.start if isinstance(part, Run) else part.start

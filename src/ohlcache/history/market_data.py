@@ -1,0 +1,485 @@
+"""MarketData: any candles of any range, from the nearest place that has them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+from ohlcache.candles import Block, Interval, Timeframe, to_block, to_frame
+from ohlcache.candles.frames import Frame, FrameKind
+from ohlcache.candles.gaps import Gap, classify
+from ohlcache.candles.instant import Instant, to_iso, to_ms
+from ohlcache.candles.session import session as session_named
+from ohlcache.errors import InvalidArgument, UnknownSymbol
+from ohlcache.history.fetcher import Fetcher
+from ohlcache.history.holder import Holder
+from ohlcache.history.ingest import ingest
+from ohlcache.history.memory import View
+from ohlcache.history.reader import Reader, Request, drive, drive_async, unknown_series
+from ohlcache.history.repair import repair
+from ohlcache.history.reports import (
+    RepairReport,
+    SeriesInfo,
+    SeriesKey,
+    VerifyReport,
+    WriteReport,
+)
+from ohlcache.history.store import Series, Store
+from ohlcache.history.verify import Progress, verify
+from ohlcache.sources.protocol import Source
+
+LOCAL_VENUE = "local"
+
+_PARALLEL_READS = 8
+
+
+class MarketData:
+    """Candles of one store, completed from one source. A sync and an async context manager.
+
+    Made by ``ohlcache.open``. Safe to share between threads and tasks. Frames handed out share
+    read-only memory with each other; ``copy=True`` gives a private one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        source: Source | None = None,
+        *,
+        memory_bytes: int = 512 * 2**20,
+        sessions: Mapping[str, str] | None = None,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        """``sessions`` names the trading session of venues; ``clock`` gives ms since the epoch."""
+        self._store = store
+        self._holder = Holder(store, memory_bytes)
+        self._fetcher = Fetcher(store, source) if source is not None else None
+        self._sessions = dict(sessions or {})
+        self._clock = clock or _system_clock
+        self._reader = Reader(store, self._holder, self._fetcher, self._clock)
+        self._threads = ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="ohlcache-read")
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def candles(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Instant = None,
+        end: Instant = None,
+        *,
+        venue: str | None = None,
+        columns: Sequence[str] | None = None,
+        as_: FrameKind = "pandas",
+        copy: bool = False,
+        fetch: bool = True,
+        as_of: Instant = None,
+    ) -> Frame:
+        """Closed candles that open in [start, end), fetching what the store lacks.
+
+        ``start`` and ``end`` are datetimes, Timestamps, ISO strings or ms; naive means UTC. Without
+        ``start`` the read begins where the stored history does, without ``end`` it goes up to now.
+        A timeframe that is not stored is made from the finest stored one that divides it.
+
+        Returns, by ``as_``: ``pandas`` float64 columns open high low close volume (and extra ones)
+        on a DatetimeIndex[ns, UTC] named ``timestamp``; ``polars``; ``arrow``; ``numpy`` a dict of
+        arrays with ``timestamp`` int64 ms; ``ccxt`` a list of lists. Candles that were never
+        fetched are absent when ``fetch`` is false or there is no source: see :meth:`gaps`.
+
+        Raises InvalidArgument, UnknownTimeframe, UnknownSymbol, FetchError, UnsupportedBySource or
+        a StoreError.
+        """
+        request = self._request(symbol, timeframe, start, end, venue, fetch, as_of)
+        view = self._reader.hit(request)
+        if view is None:
+            view = drive(self._reader.walk(request))
+        return _framed(view, columns, as_, copy)
+
+    async def acandles(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Instant = None,
+        end: Instant = None,
+        *,
+        venue: str | None = None,
+        columns: Sequence[str] | None = None,
+        as_: FrameKind = "pandas",
+        copy: bool = False,
+        fetch: bool = True,
+        as_of: Instant = None,
+    ) -> Frame:
+        """:meth:`candles` for async code. Cancelling it stops no fetch that others wait for."""
+        request = self._request(symbol, timeframe, start, end, venue, fetch, as_of)
+        view = self._reader.hit(request)
+        if view is None:
+            view = await drive_async(self._reader.walk(request), self._threads)
+        return _framed(view, columns, as_, copy)
+
+    def candles_many(
+        self,
+        symbols: Iterable[str],
+        timeframe: str | Timeframe,
+        start: Instant = None,
+        end: Instant = None,
+        **options: Any,
+    ) -> dict[str, Frame]:
+        """:meth:`candles` of several symbols, fetched in parallel within the source's limits.
+
+        Takes the options of :meth:`candles`. When one symbol fails its error is raised after the
+        others are done; what they fetched is stored.
+        """
+        names = list(dict.fromkeys(symbols))
+        with ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="ohlcache-many") as threads:
+            frames = [
+                threads.submit(self.candles, name, timeframe, start, end, **options)
+                for name in names
+            ]
+        return {name: frame.result() for name, frame in zip(names, frames, strict=True)}
+
+    async def acandles_many(
+        self,
+        symbols: Iterable[str],
+        timeframe: str | Timeframe,
+        start: Instant = None,
+        end: Instant = None,
+        **options: Any,
+    ) -> dict[str, Frame]:
+        """:meth:`candles_many` for async code."""
+        names = list(dict.fromkeys(symbols))
+        reads = (self.acandles(name, timeframe, start, end, **options) for name in names)
+        frames = await asyncio.gather(*reads, return_exceptions=True)
+        for frame in frames:
+            if isinstance(frame, BaseException):
+                raise frame
+        return dict(zip(names, frames, strict=True))
+
+    def prefetch(
+        self,
+        symbols: str | Iterable[str],
+        timeframe: str | Timeframe,
+        start: Instant = None,
+        end: Instant = None,
+        *,
+        venue: str | None = None,
+    ) -> Future[None]:
+        """Fetch and decode in the background; the future is done when all of it is at hand."""
+        names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
+        requests = [
+            self._request(name, timeframe, start, end, venue, fetch=True, as_of=None)
+            for name in names
+        ]
+        return self._threads.submit(self._prefetch, requests)
+
+    def _prefetch(self, requests: list[Request]) -> None:
+        for request in requests:
+            drive(self._reader.walk(request))
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def write(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        data: Frame,
+        *,
+        venue: str | None = None,
+        closed_until: Instant = None,
+        strict: bool = False,
+    ) -> WriteReport:
+        """Store candles from a frame, an Arrow table, a dict of arrays or ccxt rows.
+
+        The rows count as the whole history from the first to the last of them: what is absent
+        between is a gap of the venue, not one to be fetched. Candles not closed at
+        ``closed_until`` (default: now) and rows that cannot be candles are rejected and counted in
+        the report; with ``strict`` any such row refuses the whole write (CandlesRefused).
+
+        Raises InvalidArgument for data that is no table of candles, or a StoreError; then nothing
+        is stored.
+        """
+        key = self._key_to_write(symbol, timeframe, venue)
+        closed = self._clock() if closed_until is None else to_ms(closed_until, "closed_until")
+        return ingest(self._store, key, to_block(data), closed_until=closed, strict=strict)
+
+    def write_blocks(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        blocks: Iterable[Block],
+        *,
+        venue: str | None = None,
+        closed_until: Instant = None,
+        strict: bool = False,
+    ) -> Generator[WriteReport, None, WriteReport]:
+        """Store a history that comes in parts, each in a transaction of its own.
+
+        Yields the report of each part and returns the sum. Parts that follow one another count as
+        one history: what is absent between two of them is a gap of the venue.
+        """
+        key = self._key_to_write(symbol, timeframe, venue)
+        closed = self._clock() if closed_until is None else to_ms(closed_until, "closed_until")
+        total = WriteReport()
+        reached: int | None = None
+        for block in blocks:
+            report = ingest(self._store, key, block, closed_until=closed, strict=strict)
+            reached = self._bridge(key, block, reached, closed)
+            total += report
+            yield report
+        return total
+
+    def _bridge(
+        self, key: SeriesKey, block: Block, reached: int | None, closed_until: int
+    ) -> int | None:
+        """Cover what lies between one part and the next; up to where the parts reach now."""
+        if not len(block):
+            return reached
+        first, last = int(block.times.min()), min(int(block.times.max()), closed_until)
+        if reached is not None and reached < first <= closed_until:
+            series = self._holder.catalogue().get(key)
+            if series is not None:
+                between = (Interval(reached, first),)
+                self._store.write(key, series.anchor, Block.empty(series.names), between)
+        return last if reached is None else max(reached, last)
+
+    def delete(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Instant = None,
+        end: Instant = None,
+        *,
+        venue: str | None = None,
+    ) -> int:
+        """Remove candles and coverage in [start, end), or the whole series; the rows removed."""
+        key = self._key(symbol, timeframe, venue)
+        low, high = _optional_ms(start, "start"), _optional_ms(end, "end")
+        if key not in self._holder.catalogue():
+            raise self._unknown(key)
+        return self._store.delete(key, low, high)
+
+    def set_metadata(
+        self, symbol: str, data: Mapping[str, Any], *, venue: str | None = None
+    ) -> None:
+        """Replace the properties of a symbol; values must be what JSON can hold.
+
+        ``session`` names its trading session (see :meth:`gaps`).
+        """
+        if isinstance(data.get("session"), str):
+            session_named(data["session"])
+        try:
+            self._store.set_metadata(self._venue(symbol, venue), symbol, dict(data))
+        except (TypeError, ValueError) as error:
+            raise InvalidArgument(f"metadata of {symbol}: {error}: use JSON types") from error
+
+    # -- asking about what is stored ------------------------------------------------------------
+
+    def metadata(self, symbol: str, *, venue: str | None = None) -> dict[str, Any]:
+        """The properties of a symbol; empty where none were set."""
+        return self._store.metadata(self._venue(symbol, venue), symbol)
+
+    def series(self) -> list[SeriesInfo]:
+        """Every stored series, by venue, symbol and timeframe."""
+        with self._store.reading() as reading:
+            return [reading.info(series) for series in reading.all_series()]
+
+    def info(
+        self, symbol: str, timeframe: str | Timeframe, *, venue: str | None = None
+    ) -> SeriesInfo:
+        """One stored series. Raises UnknownSymbol."""
+        series = self._stored(symbol, timeframe, venue)
+        with self._store.reading() as reading:
+            return reading.info(series)
+
+    def coverage(
+        self, symbol: str, timeframe: str | Timeframe, *, venue: str | None = None
+    ) -> list[Interval]:
+        """The ranges [start, end) of open times, in ms, that were fetched or written."""
+        series = self._stored(symbol, timeframe, venue)
+        with self._store.reading() as reading:
+            return list(reading.coverage(series))
+
+    def gaps(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Instant = None,
+        end: Instant = None,
+        *,
+        venue: str | None = None,
+        session: str | None = None,
+    ) -> list[Gap]:
+        """Every run of absent candles in [start, end), by default between first and last covered.
+
+        Each is ``never_fetched``, ``empty`` (fetched, the venue holds none) or ``closed`` (outside
+        the trading session). The session is the argument, or the symbol's metadata, or the
+        setting of the venue: ``24/7``, ``fx``, ``us_equities``, ``us_equities_extended``, a text
+        such as ``Mon-Fri 09:00-17:30 Europe/Berlin``, or a name of ``exchange_calendars``.
+        """
+        key = self._key(symbol, timeframe, venue)
+        low, high = _optional_ms(start, "start"), _optional_ms(end, "end")
+        loaded = self._holder.load(key, low, high)
+        if loaded is None:
+            raise self._unknown(key)
+        held, view = loaded
+        if held.coverage:
+            low = held.coverage[0].start if low is None else low
+            high = held.coverage[-1].end if high is None else high
+        if low is None or high is None:
+            return []
+        _check_order(low, high)
+        name = session or self._session_of(key)
+        times = view.block.times
+        grid = held.series.grid
+        return classify(
+            times, grid, held.coverage, low, high, session_named(name) if name else None
+        )
+
+    def _session_of(self, key: SeriesKey) -> str | None:
+        named: str | None = self._store.metadata(key.venue, key.symbol).get("session")
+        return named or self._sessions.get(key.venue)
+
+    def verify(self, progress: Progress | None = None) -> VerifyReport:
+        """Check every chunk's checksum, order, grid and coverage, and list suspicious rows."""
+        return verify(self._store, progress).report()
+
+    def repair(self, progress: Progress | None = None) -> RepairReport:
+        """Fetch damaged chunks again from the source.
+
+        Without a source nothing is changed, and the report lists the problems that remain.
+        """
+        return repair(self._store, self._fetcher, progress)
+
+    def stats(self) -> dict[str, Any]:
+        """Counters since opening, as plain numbers."""
+        return {
+            "reads": dict(self._reader.counts),
+            "memory": {"bytes": self._holder.nbytes, "evictions": self._holder.evictions},
+            "fetch": dict(self._fetcher.counts) if self._fetcher else {},
+            "store": {"bytes": self._store.size(), "series": len(self._holder.catalogue())},
+        }
+
+    # -- closing --------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let writes under way finish and close everything. Frames handed out stay valid."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        if self._fetcher is not None:
+            self._fetcher.close()
+        self._store.close()
+
+    async def aclose(self) -> None:
+        """:meth:`close` for async code."""
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    # -- arguments ------------------------------------------------------------------------------
+
+    def _request(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Instant,
+        end: Instant,
+        venue: str | None,
+        fetch: bool,
+        as_of: Instant,
+    ) -> Request:
+        if as_of is not None:
+            raise InvalidArgument(
+                f"as_of is {as_of!r}: this version keeps no earlier states, leave it out"
+            )
+        key = self._key(symbol, timeframe, venue)
+        low, high = _optional_ms(start, "start"), _optional_ms(end, "end")
+        if low is not None and high is not None:
+            _check_order(low, high)
+        return Request(key, low, high, fetch)
+
+    def _key(self, symbol: str, timeframe: str | Timeframe, venue: str | None) -> SeriesKey:
+        return SeriesKey(self._venue(symbol, venue), symbol, Timeframe.parse(timeframe))
+
+    def _key_to_write(
+        self, symbol: str, timeframe: str | Timeframe, venue: str | None
+    ) -> SeriesKey:
+        parsed = Timeframe.parse(timeframe)
+        return SeriesKey(
+            _checked("venue", venue or self._own_venue), _checked("symbol", symbol), parsed
+        )
+
+    @property
+    def _own_venue(self) -> str:
+        return self._fetcher.source.venue if self._fetcher else LOCAL_VENUE
+
+    def _venue(self, symbol: str, venue: str | None) -> str:
+        """The venue meant: the one named, the source's, or the only one that has the symbol."""
+        _checked("symbol", symbol)
+        if venue is not None:
+            return _checked("venue", venue)
+        if self._fetcher is not None:
+            return self._own_venue
+        venues = {key.venue for key in self._holder.catalogue() if key.symbol == symbol}
+        if len(venues) > 1:
+            raise InvalidArgument(
+                f"symbol {symbol!r} is stored for several venues: name one of "
+                f"{', '.join(sorted(venues))}"
+            )
+        return venues.pop() if venues else LOCAL_VENUE
+
+    def _stored(self, symbol: str, timeframe: str | Timeframe, venue: str | None) -> Series:
+        key = self._key(symbol, timeframe, venue)
+        series = self._holder.catalogue().get(key)
+        if series is None:
+            raise self._unknown(key)
+        return series
+
+    def _unknown(self, key: SeriesKey) -> UnknownSymbol:
+        return unknown_series(key, self._holder.catalogue())
+
+
+def _framed(view: View, columns: Sequence[str] | None, as_: FrameKind, copy: bool) -> Frame:
+    block = view.block if columns is None else view.block.select(columns)
+    return to_frame(block, as_, copy=copy, nanoseconds=view.nanoseconds)
+
+
+def _system_clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _optional_ms(moment: Instant, field: str) -> int | None:
+    return None if moment is None else to_ms(moment, field)
+
+
+def _check_order(start: int, end: int) -> None:
+    if start >= end:
+        raise InvalidArgument(
+            f"start {to_iso(start)} is not before end {to_iso(end)}: ranges are [start, end)"
+        )
+
+
+def _checked(field: str, name: str) -> str:
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise InvalidArgument(f"{field} is {name!r}: give a text that is not empty")
+    return name

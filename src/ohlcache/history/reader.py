@@ -1,0 +1,258 @@
+"""The way of a read: memory, store, finer timeframes, source.
+
+It is written once, as a generator (:meth:`Reader.walk`) that yields what blocks: callables to run
+and futures to wait for. :func:`drive` and :func:`drive_async` carry it out for the two kinds of
+callers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Generator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ohlcache.candles import Block, Grid, Interval, IntervalSet, to_iso
+from ohlcache.candles.frames import NS_PER_MS
+from ohlcache.candles.interval import difference, union
+from ohlcache.candles.resample import resample
+from ohlcache.errors import FetchError, InvalidArgument, UnknownSymbol, UnsupportedBySource
+from ohlcache.history.derive import bases, complete_buckets, derived_grid
+from ohlcache.history.fetcher import Fetcher
+from ohlcache.history.holder import Holder
+from ohlcache.history.memory import View
+from ohlcache.history.reports import SeriesKey
+from ohlcache.history.store import Series, Store
+
+Result = TypeVar("Result")
+Step = Callable[[], Any] | Future[Any]
+
+_MOST_ROUNDS = 50  # of fetching for one read; a source that never settles must not hang a caller
+
+
+class Request(NamedTuple):
+    """A read after its arguments were checked; None leaves an end open."""
+
+    key: SeriesKey
+    start: int | None
+    end: int | None
+    fetch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetch:
+    """Ranges of a series that the source has to deliver."""
+
+    key: SeriesKey
+    grid: Grid
+    missing: IntervalSet
+
+
+class _Answer(NamedTuple):
+    """What the store gives for a request, and what is still to be fetched for it."""
+
+    view: View
+    fetches: list[_Fetch]
+
+
+class Reader:
+    """Answers requests from what the process holds, the store and the source."""
+
+    def __init__(
+        self, store: Store, holder: Holder, fetcher: Fetcher | None, clock: Callable[[], int]
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._store = store
+        self._holder = holder
+        self._fetcher = fetcher
+        self._clock = clock
+
+    def hit(self, request: Request) -> View | None:
+        """The answer when memory holds all of it, without anything that blocks."""
+        if request.start is None or request.end is None:
+            return None
+        view = self._holder.hit(request.key, request.start, request.end)
+        if view is not None:
+            self.counts["hits"] += 1
+        return view
+
+    def walk(self, request: Request) -> Generator[Step, Any, View]:
+        """Read; while something is missing, have it fetched and read again.
+
+        Yields callables that block and futures to wait for, and is sent what they give.
+        """
+        self.counts["misses"] += 1
+        for _ in range(_MOST_ROUNDS):
+            answer: _Answer = yield partial(self._read, request)
+            if not answer.fetches:
+                return answer.view
+            assert self._fetcher is not None
+            for fetch in answer.fetches:
+                for page in self._fetcher.request(fetch.key, fetch.grid, fetch.missing):
+                    yield page  # noqa: UP028  # a list takes no sent values
+        raise FetchError(
+            f"{request.key} is still incomplete after {_MOST_ROUNDS} rounds: the source gives "
+            "other candles each time"
+        )
+
+    def _read(self, request: Request) -> _Answer:
+        key = request.key
+        catalogue = self._holder.catalogue()
+        base_series = bases(key, catalogue.values())
+        stored = catalogue.get(key)
+        if stored is None and not base_series and (self._fetcher is None or not request.fetch):
+            raise unknown_series(key, catalogue)
+        grid = stored.grid if stored else _new_grid(key, base_series)
+        start, end = self._range(request, stored, base_series)
+        loaded = self._holder.load(key, start, end)
+        coverage: IntervalSet = ()
+        view = _viewed(Block.empty())
+        if loaded is not None:
+            held, view = loaded
+            coverage = held.coverage
+        wanted = difference([(grid.ceil(start), grid.ceil(end))], coverage)
+        if not wanted:
+            return _Answer(view, [])
+        derived, wanted = self._derive(wanted, grid, base_series)
+        if derived:
+            view = _viewed(_in_order([view.block, *derived]))
+        fetches = self._fetches(request, grid, wanted, base_series) if request.fetch else []
+        return _Answer(view, fetches)
+
+    def _range(
+        self, request: Request, stored: Series | None, base_series: list[Series]
+    ) -> tuple[int, int]:
+        """The range of a request with its open ends filled in."""
+        known: IntervalSet = ()
+        if request.start is None or request.end is None:
+            with self._store.reading() as reading:
+                for series in filter(None, [stored, *base_series]):
+                    known = union(known, reading.coverage(series))
+        start, end = request.start, request.end
+        if start is None:
+            if not known:
+                raise InvalidArgument(
+                    f"start is not given and nothing of {request.key} is stored: give a start"
+                )
+            start = known[0].start
+        now = self._fetcher.source.now() if self._fetcher else self._clock()
+        if end is None:
+            end = max(known[-1].end if known else now, now)
+        if start >= end and request.end is None:
+            raise InvalidArgument(
+                f"start is {to_iso(start)}, which lies in the future: give an earlier one"
+            )
+        return start, end
+
+    def _derive(
+        self, wanted: IntervalSet, grid: Grid, base_series: list[Series]
+    ) -> tuple[list[Block], IntervalSet]:
+        """Candles in ``wanted`` that finer series give, and what of it is left."""
+        derived = []
+        for base in base_series:
+            if not wanted:
+                break
+            with self._store.reading() as reading:
+                coverage = reading.coverage(base)
+            for bucket in complete_buckets(grid, wanted, coverage):
+                loaded = self._holder.load(base.key, *bucket)
+                if loaded is None:
+                    continue
+                rows = loaded[1].block
+                made = resample(rows, base.grid, grid, covered=(bucket,), incomplete="drop")
+                derived.append(made.block)
+                wanted = difference(wanted, [bucket])
+        return derived, wanted
+
+    def _fetches(
+        self, request: Request, grid: Grid, wanted: IntervalSet, base_series: list[Series]
+    ) -> list[_Fetch]:
+        """What has to be asked of the source: the timeframe itself, or one it can be made from."""
+        if self._fetcher is None or request.key.venue != self._fetcher.source.venue:
+            return []
+        offered = self._fetcher.source.capabilities.timeframes
+        key = request.key
+        if offered is None or str(key.timeframe) in offered:
+            missing = self._fetcher.missing(key, grid, wanted)
+            return [_Fetch(key, grid, missing)] if missing else []
+        for base in base_series:
+            if str(base.key.timeframe) in offered:
+                whole = tuple(Interval(start, grid.ceil(end)) for start, end in wanted)
+                with self._store.reading() as reading:
+                    lacking = difference(whole, reading.coverage(base))
+                missing = self._fetcher.missing(base.key, base.grid, lacking)
+                return [_Fetch(base.key, base.grid, missing)] if missing else []
+        raise UnsupportedBySource(
+            f"timeframe {key.timeframe} is not offered by {key.venue}: use one of "
+            f"{', '.join(sorted(offered))}"
+        )
+
+
+def unknown_series(key: SeriesKey, catalogue: dict[SeriesKey, Series]) -> UnknownSymbol:
+    """The error for a series that is not stored: it says what is."""
+    timeframes = [str(known.timeframe) for known in catalogue if known[:2] == key[:2]]
+    if timeframes:
+        return UnknownSymbol(
+            f"timeframe {key.timeframe} of {key.symbol} is not stored and does not follow from "
+            f"what is ({', '.join(timeframes)}): import or fetch it"
+        )
+    symbols = sorted({known.symbol for known in catalogue})[:10]
+    return UnknownSymbol(
+        f"symbol {key.symbol!r} is not stored for venue {key.venue} (stored are: "
+        f"{', '.join(symbols) or 'none'}): import it or open with a source"
+    )
+
+
+def drive(walk: Generator[Step, Any, Result]) -> Result:
+    """Carry out a walk in this thread."""
+    outcome: Any = None
+    try:
+        while True:
+            step = walk.send(outcome)
+            outcome = step.result() if isinstance(step, Future) else step()
+    except StopIteration as stop:
+        found: Result = stop.value
+        return found
+    finally:
+        walk.close()
+
+
+async def drive_async(walk: Generator[Step, Any, Result], threads: Executor) -> Result:
+    """Carry out a walk in the event loop; what blocks runs in ``threads``.
+
+    A cancelled caller leaves futures alone: others may wait for them.
+    """
+    loop = asyncio.get_running_loop()
+    outcome: Any = None
+    try:
+        while True:
+            step = walk.send(outcome)
+            if isinstance(step, Future):
+                outcome = await asyncio.shield(asyncio.wrap_future(step))
+            else:
+                outcome = await loop.run_in_executor(threads, step)
+    except StopIteration as stop:
+        found: Result = stop.value
+        return found
+    finally:
+        walk.close()
+
+
+def _new_grid(key: SeriesKey, base_series: list[Series]) -> Grid:
+    """The grid of a series that is not stored: that of what it can be made from."""
+    return derived_grid(key.timeframe, base_series[0]) if base_series else Grid(key.timeframe)
+
+
+def _viewed(block: Block) -> View:
+    frozen = block.frozen()
+    return View(frozen, frozen.times * NS_PER_MS)
+
+
+def _in_order(blocks: list[Block]) -> Block:
+    block = Block.concatenate(blocks)
+    return block.take(np.argsort(block.times, kind="stable"))
