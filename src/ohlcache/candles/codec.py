@@ -164,8 +164,8 @@ def _sections(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
 def _integers(values: Ticks) -> bytes:
     """Integers in the narrowest type that holds them (it decodes fastest), compressed."""
     low, high = int(values.min()), int(values.max())
-    fits = (-(2**15) <= low and high < 2**15, -(2**31) <= low and high < 2**31, True)
-    code = fits.index(True)
+    bits = max(low.bit_length(), high.bit_length()) + 1
+    code = 0 if bits <= 16 else 1 if bits <= 32 else 2
     return bytes([code]) + _compress(values.astype(_INTEGER_TYPES[code]))
 
 

@@ -146,7 +146,12 @@ def _from_columns(columns: dict[str, Any]) -> Block:
     extras = [name for name in columns if name not in taken and _is_numeric(columns[name])]
     values = np.empty((len(OHLCV) + len(extras), len(times)))
     for row, name in enumerate([*(found[role] for role in OHLCV), *extras]):
-        values[row] = _floats(columns[name], name)
+        column = _floats(columns[name], name)
+        if column.shape != times.shape:
+            raise InvalidArgument(
+                f"column {name} has {len(column)} values where there are {len(times)} times"
+            )
+        values[row] = column
     return Block(times, values, (*OHLCV, *extras))
 
 

@@ -22,29 +22,30 @@ def to_ms(moment: Instant, field: str) -> int:
     """Milliseconds since the epoch of a datetime, Timestamp, datetime64, ISO text or int (ms).
 
     Naive means UTC. A moment between two milliseconds counts as the later one, which is what a
-    half-open range over whole milliseconds needs at both ends. Raises InvalidArgument, naming
-    ``field``, for anything else and for years outside 1677 to 2262.
+    half-open range over whole milliseconds needs at both ends. Moments beyond the years 1677 and
+    2262 become the first and the last that can be told. Raises InvalidArgument, naming ``field``,
+    for anything else, and for integers that are evidently not milliseconds.
     """
     if type(moment) is int:
-        ms = moment
-    elif isinstance(moment, str):
-        ms = _from_text(moment, field)
-    elif isinstance(moment, datetime):
-        ms = _from_datetime(moment)
-    elif isinstance(moment, date):
-        ms = _from_datetime(datetime(moment.year, moment.month, moment.day))
-    elif isinstance(moment, np.datetime64) and not np.isnat(moment):
-        ms = -int(-moment.astype("M8[ns]").astype(np.int64) // 1_000_000)
-    elif isinstance(moment, np.integer):
-        ms = int(moment)
-    else:
-        raise InvalidArgument(
-            f"{field} is {moment!r}: give a datetime, an ISO string or integer milliseconds"
-        )
+        return _checked(moment, field)
+    if isinstance(moment, str):
+        return _from_text(moment, field)
+    if isinstance(moment, datetime) and moment == moment:  # noqa: PLR0124  # NaT differs from itself
+        return _from_datetime(moment)
+    if isinstance(moment, date) and not isinstance(moment, datetime):
+        return _from_datetime(datetime(moment.year, moment.month, moment.day))
+    if isinstance(moment, np.datetime64) and not np.isnat(moment):
+        return _from_datetime(_up_to_us(moment))
+    if isinstance(moment, np.integer):
+        return _checked(int(moment), field)
+    raise InvalidArgument(
+        f"{field} is {moment!r}: give a datetime, an ISO string or integer milliseconds"
+    )
+
+
+def _checked(ms: int, field: str) -> int:
     if not EARLIEST <= ms <= LATEST:
-        raise InvalidArgument(
-            f"{field} is {moment!r}, outside the years 1678 to 2262: integers are milliseconds"
-        )
+        raise InvalidArgument(f"{field} is {ms}, which is no time in milliseconds: divide it")
     return ms
 
 
@@ -57,17 +58,15 @@ def to_iso(ms: int) -> str:
 
 
 def _from_datetime(moment: datetime) -> int:
-    if moment != moment:  # noqa: PLR0124  # only NaT differs from itself
-        return LATEST + 1
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     since = moment - _EPOCH
-    return -(-since // _MILLISECOND)
+    return min(max(-(-since // _MILLISECOND), EARLIEST), LATEST)
 
 
 def _from_text(text: str, field: str) -> int:
     if re.fullmatch(r"-?[0-9]{9,}", text):
-        return int(text)
+        return _checked(int(text), field)
     if re.fullmatch(r"[0-9]{4}(-[0-9]{2})?", text):
         text = f"{text}-01" if "-" in text else f"{text}-01-01"
     try:
@@ -77,3 +76,11 @@ def _from_text(text: str, field: str) -> int:
             f"{field} is {text!r}: write it as 2024-01-31, 2024-01-31T12:00 (UTC) or with an "
             "offset, 2024-01-31T12:00+01:00"
         ) from None
+
+
+def _up_to_us(moment: np.datetime64) -> datetime:
+    microseconds = moment.astype("M8[us]")
+    if microseconds < moment:
+        microseconds += np.timedelta64(1, "us")
+    found: datetime = microseconds.item()
+    return found

@@ -39,9 +39,9 @@ def _exponent(columns: Values) -> int | None:
         exponent = _exponent_from(values, exponent or 0)
         if exponent is None:
             return None
-    if np.abs(flat).max(initial=0.0) * SCALES[exponent or 0] >= _EXACT_INTEGERS:
-        return None
-    return exponent
+    # NaN and infinities survive the arithmetic above; this comparison is false for them as well.
+    is_small = np.abs(flat).max(initial=0.0) * SCALES[exponent or 0] < _EXACT_INTEGERS
+    return exponent if is_small else None
 
 
 def _exponent_from(values: Values, exponent: int) -> int | None:

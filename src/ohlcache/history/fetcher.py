@@ -90,6 +90,9 @@ class Fetcher:
         """
         request = _Request()
         with self._lock:
+            # A page leaves the list after its commit, so what is neither there nor covered by now
+            # is being fetched by nobody.
+            missing = self.missing(key, grid, difference(missing, self._coverage(key)))
             pages = self._under_way[key]
             waiting = [page for page in pages if intersection([page.range], missing)]
             new = [
@@ -102,6 +105,11 @@ class Fetcher:
         for page in new:
             self._threads.submit(self._run, key, grid, page, request)
         return [page.outcome for page in (*waiting, *new)]
+
+    def _coverage(self, key: SeriesKey) -> IntervalSet:
+        with self._store.reading() as reading:
+            series = reading.series(key)
+            return reading.coverage(series) if series else ()
 
     def close(self) -> None:
         """Let pages under way finish, leave out the others, and close the source."""

@@ -9,7 +9,7 @@ from ohlcache.candles.grid import detect_anchor
 from ohlcache.candles.quality import OFF_GRID, Inspection, inspect
 from ohlcache.errors import CandlesRefused, InvalidArgument
 from ohlcache.history.reports import SeriesKey, WriteReport
-from ohlcache.history.store import AnchorMoved, Series, Store
+from ohlcache.history.store import AnchorMoved, Changed, Series, Store
 
 
 def ingest(
@@ -45,20 +45,26 @@ def ingest(
             )
         rows = inspection.block
         span = _span(rows, Grid(key.timeframe, anchor)) if covered is None else covered
+        if series is None and not len(rows) and not span:
+            return _report(Changed(), inspection)  # no series comes from rows that are all refused
         try:
             changed = store.write(key, anchor, rows, span, inspection.refused.offenders)
         except AnchorMoved:
             continue
-        return WriteReport(
-            changed.added,
-            changed.updated,
-            changed.unchanged,
-            inspection.refused.total,
-            inspection.refused.counts,
-            inspection.duplicates,
-            inspection.flagged.counts,
-            inspection.refused.offenders + inspection.flagged.offenders,
-        )
+        return _report(changed, inspection)
+
+
+def _report(changed: Changed, inspection: Inspection) -> WriteReport:
+    return WriteReport(
+        changed.added,
+        changed.updated,
+        changed.unchanged,
+        inspection.refused.total,
+        inspection.refused.counts,
+        inspection.duplicates,
+        inspection.flagged.counts,
+        inspection.refused.offenders + inspection.flagged.offenders,
+    )
 
 
 def _span(rows: Block, grid: Grid) -> IntervalSet:

@@ -93,8 +93,10 @@ class Reader:
                 return answer.view
             assert self._fetcher is not None
             for fetch in answer.fetches:
-                for page in self._fetcher.request(fetch.key, fetch.grid, fetch.missing):
-                    yield page  # noqa: UP028  # a list takes no sent values
+                pages = self._fetcher.request(fetch.key, fetch.grid, fetch.missing)
+                # Not "yield from": a list takes no values sent to it.
+                for page in pages:  # noqa: UP028
+                    yield page
         raise FetchError(
             f"{request.key} is still incomplete after {_MOST_ROUNDS} rounds: the source gives "
             "other candles each time"
@@ -128,26 +130,25 @@ class Reader:
         self, request: Request, stored: Series | None, base_series: list[Series]
     ) -> tuple[int, int]:
         """The range of a request with its open ends filled in."""
+        now = self._fetcher.source.now() if self._fetcher else self._clock()
+        start, end = request.start, request.end
         known: IntervalSet = ()
-        if request.start is None or request.end is None:
+        if start is None or end is None or start >= now:
             with self._store.reading() as reading:
                 for series in filter(None, [stored, *base_series]):
                     known = union(known, reading.coverage(series))
-        start, end = request.start, request.end
+        latest = max(known[-1].end, now) if known else now
         if start is None:
             if not known:
                 raise InvalidArgument(
                     f"start is not given and nothing of {request.key} is stored: give a start"
                 )
             start = known[0].start
-        now = self._fetcher.source.now() if self._fetcher else self._clock()
-        if end is None:
-            end = max(known[-1].end if known else now, now)
-        if start >= end and request.end is None:
+        if start >= latest:
             raise InvalidArgument(
                 f"start is {to_iso(start)}, which lies in the future: give an earlier one"
             )
-        return start, end
+        return start, latest if end is None else end
 
     def _derive(
         self, wanted: IntervalSet, grid: Grid, base_series: list[Series]
