@@ -26,11 +26,15 @@ OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Candles as columns: ``times`` (n,), ``values`` (k, n) and the k column ``names``."""
+    """Candles as columns: ``times`` (n,), ``values`` (k, n) and the k column ``names``.
+
+    ``nanoseconds`` are the same times as pandas counts them, where someone has them at hand.
+    """
 
     times: Times
     values: Values
     names: tuple[str, ...] = OHLCV
+    nanoseconds: Times | None = None
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.names), len(self.times)):
@@ -76,7 +80,8 @@ class Block:
 
     def slice(self, start: int, stop: int) -> Block:
         """Rows start to stop (exclusive), as a view."""
-        return Block(self.times[start:stop], self.values[:, start:stop], self.names)
+        nanoseconds = None if self.nanoseconds is None else self.nanoseconds[start:stop]
+        return Block(self.times[start:stop], self.values[:, start:stop], self.names, nanoseconds)
 
     def between(self, start: int, end: int) -> Block:
         """Candles that open in [start, end), as a view. Times must ascend."""
@@ -111,12 +116,14 @@ class Block:
         rows = [self.names.index(name) for name in names]
         is_side_by_side = bool(rows) and rows == list(range(rows[0], rows[0] + len(rows)))
         values = self.values[rows[0] : rows[-1] + 1] if is_side_by_side else self.values[rows]
-        return Block(self.times, values, tuple(names))
+        return Block(self.times, values, tuple(names), self.nanoseconds)
 
     def frozen(self) -> Block:
         """The same arrays, marked read-only."""
         self.times.flags.writeable = False
         self.values.flags.writeable = False
+        if self.nanoseconds is not None:
+            self.nanoseconds.flags.writeable = False
         return self
 
     def identical(self, other: Block) -> bool:

@@ -33,6 +33,8 @@ _CHECKSUM = struct.Struct("<I")
 _PAIR = struct.Struct("<qq")
 _LENGTH = struct.Struct("<I")
 
+_Section = tuple[int, memoryview]
+
 # Kinds of section. Numbers are part of the format: never reuse one.
 _TIMES_REGULAR, _TIMES_STEPS, _TIMES_PLAIN = 1, 2, 3
 _PRICES_FROM_PREVIOUS_CLOSE, _PRICES_FROM_OPEN, _PRICES_SEPARATE = 16, 17, 18
@@ -100,7 +102,7 @@ def decode_into(data: bytes, times: Times, values: Values, names: tuple[str, ...
     if zlib.crc32(memoryview(data)[: -_CHECKSUM.size]) != _CHECKSUM.unpack(data[-4:])[0]:
         raise ChunkDamaged("chunk fails its checksum: fetch or import its range again")
     try:
-        sections = _sections(data, at, len(data) - _CHECKSUM.size)
+        sections = _sections(memoryview(data)[at : -_CHECKSUM.size])
         _decode_times(next(sections), times)
         _decode_prices(next(sections), values[: CLOSE + 1])
         _decode_column(next(sections), values[VOLUME])
@@ -153,8 +155,10 @@ def _section(kind: int, payload: bytes) -> bytes:
     return _SECTION.pack(kind, len(payload)) + payload
 
 
-def _sections(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
-    while at < end:
+def _sections(data: memoryview) -> Iterator[_Section]:
+    """Kind and payload of each; payloads are views, copied only where pcodec needs bytes."""
+    at = 0
+    while at < len(data):
         kind, length = _SECTION.unpack_from(data, at)
         at += _SECTION.size
         yield kind, data[at : at + length]
@@ -174,14 +178,14 @@ def _compress(values: npt.NDArray[np.generic]) -> bytes:
     return data
 
 
-def _decode_integers(data: bytes, rows: int) -> npt.NDArray[np.signedinteger]:
+def _decode_integers(data: memoryview, rows: int) -> npt.NDArray[np.signedinteger]:
     values = np.empty(rows, _INTEGER_TYPES[data[0]])
     _decompress(data[1:], values)
     return values
 
 
-def _decompress(data: bytes, into: npt.NDArray[np.generic]) -> None:
-    progress = simple_decompress_into(data, into)
+def _decompress(data: memoryview, into: npt.NDArray[np.generic]) -> None:
+    progress = simple_decompress_into(bytes(data), into)
     if progress.n_processed != len(into) or not progress.finished:
         raise ValueError(f"{progress.n_processed} values where {len(into)} belong")
 
@@ -205,7 +209,7 @@ def _times_section(times: Times) -> bytes:
     return _section(_TIMES_STEPS, _PAIR.pack(first, unit) + _integers(steps // unit))
 
 
-def _decode_times(section: tuple[int, bytes], times: Times) -> None:
+def _decode_times(section: _Section, times: Times) -> None:
     kind, data = section
     if kind == _TIMES_PLAIN:
         if data[0]:
@@ -260,10 +264,10 @@ def _cost(values: Ticks) -> float:
     return float(np.log2(np.abs(sample) + 1.0).sum())
 
 
-def _decode_prices(section: tuple[int, bytes], prices: Values) -> None:
+def _decode_prices(section: _Section, prices: Values) -> None:
     kind, data = section
     if kind == _PRICES_SEPARATE:
-        for column, part in zip(prices, _sections(data, 0, len(data)), strict=True):
+        for column, part in zip(prices, _sections(data), strict=True):
             _decode_column(part, column)
         return
     if kind not in (_PRICES_FROM_PREVIOUS_CLOSE, _PRICES_FROM_OPEN):
@@ -287,7 +291,7 @@ def _decode_prices(section: tuple[int, bytes], prices: Values) -> None:
         prices /= SCALES[data[0]]
 
 
-def _price_streams(data: bytes, rows: int) -> Iterator[npt.NDArray[np.signedinteger]]:
+def _price_streams(data: memoryview, rows: int) -> Iterator[npt.NDArray[np.signedinteger]]:
     at = 1
     for _ in range(4):
         (length,) = _LENGTH.unpack_from(data, at)
@@ -321,7 +325,7 @@ def _float(column: Values) -> bytes:
     return _section(_COLUMN_FLOAT, _compress(column))
 
 
-def _decode_column(section: tuple[int, bytes], column: Values) -> None:
+def _decode_column(section: _Section, column: Values) -> None:
     kind, data = section
     if kind == _COLUMN_RAW:
         column[:] = np.frombuffer(data, "<f8")

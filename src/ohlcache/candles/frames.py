@@ -223,22 +223,18 @@ def _datetime_times(times: np.ndarray[Any, Any]) -> Times:
 # -- out ----------------------------------------------------------------------------------------
 
 
-def to_frame(
-    block: Block, as_: FrameKind = "pandas", *, copy: bool = False, nanoseconds: Times | None = None
-) -> Frame:
+def to_frame(block: Block, as_: FrameKind = "pandas", *, copy: bool = False) -> Frame:
     """A block as ``pandas``, ``polars``, ``arrow``, ``numpy`` (dict of arrays) or ``ccxt`` lists.
 
-    Nothing is copied unless ``copy`` is true (``ccxt`` is always new). ``nanoseconds`` are the
-    open times as pandas counts them, for a caller that has them at hand. Raises InvalidArgument
-    for any other name.
+    Nothing is copied unless ``copy`` is true (``ccxt`` is always new). Raises InvalidArgument for
+    any other name.
     """
     convert = _CONVERTERS.get(as_)
     if convert is None:
         raise InvalidArgument(f"as_ is {as_!r}: use one of {', '.join(_CONVERTERS)}")
     if copy:
         block = Block(block.times.copy(), block.values.copy(), block.names)
-        nanoseconds = None
-    return convert(block, nanoseconds)
+    return convert(block)
 
 
 def to_index(nanoseconds: Times) -> pd.DatetimeIndex:
@@ -249,9 +245,10 @@ def to_index(nanoseconds: Times) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(nanoseconds, tz="UTC", copy=False, name=TIME)
 
 
-def _to_pandas(block: Block, nanoseconds: Times | None) -> pd.DataFrame:
+def _to_pandas(block: Block) -> pd.DataFrame:
     import pandas as pd
 
+    nanoseconds = block.nanoseconds
     index = to_index(block.times * NS_PER_MS if nanoseconds is None else nanoseconds)
     return pd.DataFrame(block.values.T, index=index, columns=_labels(block.names), copy=False)
 
@@ -263,13 +260,13 @@ def _labels(names: tuple[str, ...]) -> pd.Index[str]:
     return pd.Index(names)
 
 
-def _to_numpy(block: Block, _: Any) -> dict[str, Times | Values]:
+def _to_numpy(block: Block) -> dict[str, Times | Values]:
     columns: dict[str, Times | Values] = {TIME: block.times}
     columns.update(zip(block.names, block.values, strict=True))
     return columns
 
 
-def _to_arrow(block: Block, _: Any) -> Any:
+def _to_arrow(block: Block) -> Any:
     import pyarrow as pa
 
     buffers = [None, pa.py_buffer(np.ascontiguousarray(block.times))]
@@ -278,15 +275,15 @@ def _to_arrow(block: Block, _: Any) -> Any:
     return pa.table([times, *columns], [TIME, *block.names])
 
 
-def _to_polars(block: Block, _: Any) -> Any:
+def _to_polars(block: Block) -> Any:
     try:
         import polars as pl
     except ImportError:
         raise MissingExtra("polars", "polars") from None
-    return pl.from_arrow(_to_arrow(block, None))
+    return pl.from_arrow(_to_arrow(block))
 
 
-def _to_ccxt(block: Block, _: Any) -> list[list[float | int | None]]:
+def _to_ccxt(block: Block) -> list[list[float | int | None]]:
     columns = [_with_none(column) for column in block.values[: len(OHLCV)]]
     return [list(row) for row in zip(block.times.tolist(), *columns, strict=True)]
 
@@ -298,7 +295,7 @@ def _with_none(column: Values) -> list[float | None]:
     return values
 
 
-_CONVERTERS: dict[str, Callable[[Block, Any], Frame]] = {
+_CONVERTERS: dict[str, Callable[[Block], Frame]] = {
     "pandas": _to_pandas,
     "polars": _to_polars,
     "arrow": _to_arrow,

@@ -9,14 +9,12 @@ zone's own midnight, Monday or first of the month.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
 from ohlcache.candles.block import Mask, Times
-from ohlcache.candles.timeframe import DAY, HOUR, MINUTE, Timeframe
+from ohlcache.candles.timeframe import DAY, MINUTE, Timeframe
+from ohlcache.candles.zones import from_local, to_local, zone_info
 
 _MONDAY = 4 * DAY  # the epoch was a Thursday; the first Monday came four days later
 _ANCHOR_STEP = 15 * MINUTE  # sessions open on a quarter of an hour; anything else is noise
@@ -35,10 +33,16 @@ _ANCHOR_ZONES = (
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """Where days, weeks and months begin: ``offset`` ms from the local grid of ``zone``."""
+    """Where days, weeks and months begin: ``offset`` ms from the local grid of ``zone``.
+
+    Raises InvalidArgument for a zone that is not in the IANA database.
+    """
 
     zone: str = "UTC"
     offset: int = 0
+
+    def __post_init__(self) -> None:
+        zone_info(self.zone)
 
     def __str__(self) -> str:
         if not self.offset:
@@ -53,7 +57,10 @@ UTC_ANCHOR = Anchor()
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The open times of a timeframe under an anchor. All times are ms since the epoch, UTC."""
+    """The open times of a timeframe under an anchor. All times are ms since the epoch, UTC.
+
+    A timeframe shorter than a day has no anchor: whichever is given, the grid is that of UTC.
+    """
 
     timeframe: Timeframe
     anchor: Anchor = UTC_ANCHOR
@@ -62,6 +69,8 @@ class Grid:
     _is_fixed: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not self.timeframe.is_daily_or_longer:
+            object.__setattr__(self, "anchor", UTC_ANCHOR)
         weekly = _MONDAY if self.timeframe.unit == "w" else 0
         object.__setattr__(self, "_length", self.timeframe.milliseconds)
         object.__setattr__(self, "_origin", weekly + self.anchor.offset)
@@ -90,13 +99,18 @@ class Grid:
         if self._is_fixed:
             fixed: Times = times - (times - self._origin) % self._length
             return fixed
-        return self._from_index(self._index(times))
+        return self._from_index(self.index(times))
 
     def nexts(self, times: Times) -> Times:
         """For each time the first open time after it."""
         if self._is_fixed:
             return self.floors(times) + self._length
-        return self._from_index(self._index(times) + 1)
+        return self._from_index(self.index(times) + 1)
+
+    def ceils(self, times: Times) -> Times:
+        """For each time the first open time at or after it."""
+        floors = self.floors(times)
+        return np.where(floors == times, floors, self.nexts(floors))
 
     def contains(self, times: Times) -> Mask:
         """Which of the times are open times."""
@@ -110,37 +124,45 @@ class Grid:
             return np.empty(0, np.int64)
         if self._is_fixed:
             return np.arange(first, end, self._length, dtype=np.int64)
-        low, high = self._index(np.array([first, end - 1], np.int64))
+        low, high = self.index(np.array([first, end - 1], np.int64))
         return self._from_index(np.arange(low, high + 1, dtype=np.int64))
+
+    def count(self, start: int, end: int) -> int:
+        """How many open times lie in [start, end), without listing them."""
+        if start >= end:
+            return 0
+        low, high = self.index(np.array([start - 1, end - 1], np.int64))
+        return int(high - low)
 
     def shifted(self, time: int, candles: int) -> int:
         """The open time ``candles`` steps after the one at or before ``time``."""
         if self._is_fixed:
             return self.floor(time) + candles * self._length
-        return int(self._from_index(self._index(np.array([time], np.int64)) + candles)[0])
+        return int(self._from_index(self.index(np.array([time], np.int64)) + candles)[0])
 
-    def _index(self, times: Times) -> Times:
-        """The running number of the candle that each time falls into."""
-        index = self._nominal_index(times)
-        # Where a clock is set back or forward the nominal answer can be one candle late.
-        late = self._from_index(index) > times
-        return index - late
-
-    def _nominal_index(self, times: Times) -> Times:
-        local = _to_local(times, self.anchor.zone) - self.anchor.offset
+    def index(self, times: Times) -> Times:
+        """The running number of the candle that each time falls into; next ones differ by one."""
+        if self._is_fixed:
+            fixed: Times = (times - self._origin) // self._length
+            return fixed
+        local = to_local(times, self.anchor.zone) - self.anchor.offset
         if self.timeframe.is_calendar:
-            return _months(local) // self.timeframe.count
-        return (local - self._weekly_origin) // self._length
+            index = _months(local) // self.timeframe.count
+        else:
+            index = (local - self._local_origin) // self._length
+        # In an hour that the clock shows twice, a candle may have opened in the first pass
+        # although the wall clock of the second one stands before its open.
+        return index + (self._from_index(index + 1) <= times)
 
     def _from_index(self, index: Times) -> Times:
         if self.timeframe.is_calendar:
             local = _month_starts(index * self.timeframe.count)
         else:
-            local = index * self._length + self._weekly_origin
-        return _from_local(local + self.anchor.offset, self.anchor.zone)
+            local = index * self._length + self._local_origin
+        return from_local(local + self.anchor.offset, self.anchor.zone)
 
     @property
-    def _weekly_origin(self) -> int:
+    def _local_origin(self) -> int:
         return self._origin - self.anchor.offset
 
 
@@ -156,7 +178,7 @@ def detect_anchor(timeframe: Timeframe, times: Times) -> Anchor:
     for zone in _ANCHOR_ZONES:
         if best_share == 1.0:
             break
-        local = _to_local(times, zone)
+        local = to_local(times, zone)
         plain = Grid(timeframe)
         before, after = plain.floors(local), plain.nexts(local)
         offsets = np.where(local - before <= after - local, local - before, local - after)
@@ -174,38 +196,3 @@ def _months(times: Times) -> Times:
 
 def _month_starts(months: Times) -> Times:
     return months.astype("M8[M]").astype("M8[ms]").astype(np.int64)
-
-
-def _to_local(times: Times, zone: str) -> Times:
-    """Wall-clock ms of the zone at these moments."""
-    return times if zone == "UTC" else times + _utc_offsets(times, zone)
-
-
-def _from_local(local: Times, zone: str) -> Times:
-    """The moments at which the zone's wall clock shows these ms.
-
-    A time that the clock shows twice is taken as the first, one that it skips as the moment of
-    the change: the offset a day before tells which side of a change the wall clock is on.
-    """
-    if zone == "UTC":
-        return local
-    before = _utc_offsets(local - DAY, zone)
-    after = _utc_offsets(local + DAY, zone)
-    early, late = local - before, local - after
-    moments = np.where(_utc_offsets(early, zone) == before, early, late)
-    return np.asarray(moments, np.int64)
-
-
-def _utc_offsets(times: Times, zone: str) -> npt.NDArray[np.int64]:
-    """The zone's offset from UTC in ms at each moment; looked up once a quarter of an hour."""
-    if zone == "UTC":
-        return np.zeros(len(times), np.int64)
-    info = ZoneInfo(zone)
-    hours, where = np.unique(times // (HOUR // 4), return_inverse=True)
-    offsets = np.fromiter((_offset_at(int(hour) * HOUR // 4, info) for hour in hours), np.int64)
-    return offsets[where]
-
-
-def _offset_at(time: int, info: ZoneInfo) -> int:
-    offset = datetime.fromtimestamp(time / 1000, info).utcoffset()
-    return 0 if offset is None else int(offset.total_seconds() * 1000)

@@ -6,6 +6,7 @@ Nothing is repaired. Counts are by row, and a refused row counts under the first
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -59,6 +60,13 @@ class Findings:
         """All rows found."""
         return sum(self.counts.values())
 
+    def __add__(self, other: Findings) -> Findings:
+        counts = {
+            reason: self.counts.get(reason, 0) + other.counts.get(reason, 0)
+            for reason in {**self.counts, **other.counts}
+        }
+        return Findings(counts, first_of_each(self.offenders + other.offenders))
+
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
@@ -68,6 +76,17 @@ class Inspection:
     refused: Findings
     flagged: Findings
     duplicates: int
+
+
+def first_of_each(offenders: tuple[Offender, ...]) -> tuple[Offender, ...]:
+    """The first ten of each reason."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for offender in offenders:
+        seen[offender.reason] += 1
+        if seen[offender.reason] <= _OFFENDERS_PER_REASON:
+            kept.append(offender)
+    return tuple(kept)
 
 
 def inspect(block: Block, grid: Grid, closed_until: int) -> Inspection:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from ohlcache.errors import UnknownTimeframe
 
@@ -51,7 +52,9 @@ class Timeframe:
 
         Raises UnknownTimeframe, with the list of units, for anything else.
         """
-        return text if isinstance(text, Timeframe) else _parse(text)
+        if isinstance(text, Timeframe):
+            return text
+        return _parse(text if isinstance(text, str) else repr(text))
 
     @property
     def milliseconds(self) -> int:
@@ -77,7 +80,7 @@ class Timeframe:
     def freshness(self) -> float:
         """Seconds for which the recent, still changing tail of a series may be reused."""
         length = self.milliseconds
-        for (low, fresh_low), (high, fresh_high) in zip(_FRESHNESS, _FRESHNESS[1:], strict=False):
+        for (low, fresh_low), (high, fresh_high) in pairwise(_FRESHNESS):
             if length <= high:
                 return fresh_low + (length - low) / (high - low) * (fresh_high - fresh_low)
         return _FRESHNESS[-1][1]
@@ -88,7 +91,7 @@ class Timeframe:
 
 @lru_cache(maxsize=256)
 def _parse(text: str) -> Timeframe:
-    match = re.fullmatch(r"([1-9][0-9]{0,6})([smhdwM])", text) if isinstance(text, str) else None
+    match = re.fullmatch(r"([1-9][0-9]{0,6})([smhdwM])", text)
     if match is None:
         raise UnknownTimeframe(
             f"timeframe {text!r} is not known: write a count and a unit, one of {_UNITS}"

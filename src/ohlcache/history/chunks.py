@@ -9,8 +9,9 @@ spread over all appends, does not depend on the length of the history, nor does 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -19,6 +20,7 @@ import numpy as np
 
 from ohlcache.candles import Block, Timeframe
 from ohlcache.candles.codec import decode, decode_into, encode, encode_plain
+from ohlcache.candles.frames import NS_PER_MS
 from ohlcache.candles.merge import merge
 
 WINDOW_CANDLES = 65_536
@@ -26,6 +28,7 @@ BODY, RECENT = 0, 1
 
 _MOST_RECENT_ROWS = 512
 _RECENT_SHARE = 16
+_READ_AHEAD = 4
 
 
 class Piece(NamedTuple):
@@ -110,21 +113,28 @@ def _decode_in_place(
 ) -> Block:
     """Decode each piece into its place in one array: no piece is copied a second time."""
     total = sum(piece.rows for piece in pieces)
-    times = np.empty(total, np.int64)
-    values = np.empty((len(names), total))
-    jobs = []
+    nanoseconds = np.empty(total, np.int64)
+    block = Block(np.empty(total, np.int64), np.empty((len(names), total)), names, nanoseconds)
+    jobs: deque[Future[None]] = deque()
     at = 0
     for piece, data in zip(pieces, chunks, strict=True):
-        rows = slice(at, at + piece.rows)
-        at = rows.stop
+        part = block.slice(at, at + piece.rows)
+        at += piece.rows
         if len(pieces) == 1:
-            decode_into(data, times, values, names)
-        else:
-            workers = _workers(os.getpid())
-            jobs.append(workers.submit(decode_into, data, times[rows], values[:, rows], names))
+            _decode_part(data, part)
+            continue
+        # Reading ahead of the decoders would only take memory that has to be found first.
+        if len(jobs) > _READ_AHEAD:
+            jobs.popleft().result()
+        jobs.append(_workers(os.getpid()).submit(_decode_part, data, part))
     for job in jobs:
         job.result()
-    return Block(times, values, names)
+    return block
+
+
+def _decode_part(data: bytes, part: Block) -> None:
+    decode_into(data, part.times, part.values, part.names)
+    np.multiply(part.times, NS_PER_MS, out=part.nanoseconds)
 
 
 @lru_cache(maxsize=1)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 
-from ohlcache.candles import Interval, IntervalSet
+from ohlcache.candles import Block, Interval, IntervalSet
 from ohlcache.candles.interval import covers, difference
 from ohlcache.history.chunks import window, window_length
-from ohlcache.history.memory import Run, View
+from ohlcache.history.memory import Run
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Reading, Series, Store
 
@@ -37,7 +37,7 @@ class Held:
         """Bytes of memory that the runs take."""
         return sum(run.nbytes for run in self.runs)
 
-    def between(self, start: int, end: int) -> View | None:
+    def between(self, start: int, end: int) -> Block | None:
         """The candles in [start, end) when one run holds all of it."""
         for run in self.runs:
             if run.range.start <= start and end <= run.range.end:
@@ -64,7 +64,7 @@ class Holder:
         """Bytes of memory in use."""
         return sum(held.nbytes for held in list(self._held.values()))
 
-    def hit(self, key: SeriesKey, start: int, end: int) -> View | None:
+    def hit(self, key: SeriesKey, start: int, end: int) -> Block | None:
         """The candles in [start, end) if all of it is covered, decoded and up to date."""
         if self._store.token() != self._token:
             return None
@@ -83,7 +83,7 @@ class Holder:
                 self._refresh()
         return self._catalogue
 
-    def load(self, key: SeriesKey, start: int | None, end: int | None) -> tuple[Held, View] | None:
+    def load(self, key: SeriesKey, start: int | None, end: int | None) -> tuple[Held, Block] | None:
         """The series and its candles in [start, end), read from the store as far as needed.
 
         None for a series that is not stored. Raises StoreDamaged.
@@ -96,10 +96,10 @@ class Holder:
             held = self._load(key, low, high)
         if held is None:
             return None
-        view = held.between(low, high)
-        assert view is not None
+        rows = held.between(low, high)
+        assert rows is not None
         self._make_room(key)
-        return held, view
+        return held, rows
 
     def _refresh(self) -> None:
         # The token is read first: a commit between the two reads only costs another refresh.

@@ -18,7 +18,6 @@ from ohlcache.errors import InvalidArgument, UnknownSymbol
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.holder import Holder
 from ohlcache.history.ingest import ingest
-from ohlcache.history.memory import View
 from ohlcache.history.reader import Reader, Request, drive, drive_async, unknown_series
 from ohlcache.history.repair import repair
 from ohlcache.history.reports import (
@@ -93,10 +92,10 @@ class MarketData:
         a StoreError.
         """
         request = self._request(symbol, timeframe, start, end, venue, fetch, as_of)
-        view = self._reader.hit(request)
-        if view is None:
-            view = drive(self._reader.walk(request))
-        return _framed(view, columns, as_, copy)
+        rows = self._reader.hit(request)
+        if rows is None:
+            rows = drive(self._reader.walk(request))
+        return _framed(rows, columns, as_, copy)
 
     async def acandles(
         self,
@@ -114,10 +113,10 @@ class MarketData:
     ) -> Frame:
         """:meth:`candles` for async code. Cancelling it stops no fetch that others wait for."""
         request = self._request(symbol, timeframe, start, end, venue, fetch, as_of)
-        view = self._reader.hit(request)
-        if view is None:
-            view = await drive_async(self._reader.walk(request), self._threads)
-        return _framed(view, columns, as_, copy)
+        rows = self._reader.hit(request)
+        if rows is None:
+            rows = await drive_async(self._reader.walk(request), self._threads)
+        return _framed(rows, columns, as_, copy)
 
     def candles_many(
         self,
@@ -323,7 +322,7 @@ class MarketData:
         loaded = self._holder.load(key, low, high)
         if loaded is None:
             raise self._unknown(key)
-        held, view = loaded
+        held, rows = loaded
         if held.coverage:
             low = held.coverage[0].start if low is None else low
             high = held.coverage[-1].end if high is None else high
@@ -331,7 +330,7 @@ class MarketData:
             return []
         _check_order(low, high)
         name = session or self._session_of(key)
-        times = view.block.times
+        times = rows.times
         grid = held.series.grid
         return classify(
             times, grid, held.coverage, low, high, session_named(name) if name else None
@@ -459,9 +458,8 @@ class MarketData:
         return unknown_series(key, self._holder.catalogue())
 
 
-def _framed(view: View, columns: Sequence[str] | None, as_: FrameKind, copy: bool) -> Frame:
-    block = view.block if columns is None else view.block.select(columns)
-    return to_frame(block, as_, copy=copy, nanoseconds=view.nanoseconds)
+def _framed(rows: Block, columns: Sequence[str] | None, as_: FrameKind, copy: bool) -> Frame:
+    return to_frame(rows if columns is None else rows.select(columns), as_, copy=copy)
 
 
 def _system_clock() -> int:

@@ -8,7 +8,6 @@ a new run and leaves the old one to whoever still looks at it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,13 +17,6 @@ from ohlcache.candles.frames import NS_PER_MS
 from ohlcache.candles.merge import merge
 
 _SPARE = 1024  # rows of room for appends when a run has to move, and at least a 16th
-
-
-class View(NamedTuple):
-    """A range of candles: the block, and its open times as pandas counts them."""
-
-    block: Block
-    nanoseconds: Times
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +37,9 @@ class Run:
     @staticmethod
     def of(range_: Interval, block: Block) -> Run:
         """A run of exactly these rows, on the block's own arrays."""
-        nanoseconds = block.times * NS_PER_MS
+        nanoseconds = block.nanoseconds
+        if nanoseconds is None:
+            nanoseconds = block.times * NS_PER_MS
         return Run(range_, block.names, len(block), block.times, nanoseconds, block.values)
 
     @property
@@ -56,9 +50,9 @@ class Run:
     @property
     def block(self) -> Block:
         """All candles of the run, read-only."""
-        return self._view(0, self.rows).block
+        return self._view(0, self.rows)
 
-    def between(self, start: int, end: int) -> View:
+    def between(self, start: int, end: int) -> Block:
         """The candles that open in [start, end), as read-only views."""
         low, high = self._times[: self.rows].searchsorted(np.array((start, end), np.int64))
         return self._view(low, high)
@@ -104,9 +98,6 @@ class Run:
         values[:, : self.rows] = block.values
         return Run(self.range, names, self.rows, times, nanoseconds, values)
 
-    def _view(self, low: int, high: int) -> View:
+    def _view(self, low: int, high: int) -> Block:
         times, nanoseconds = self._times[low:high], self._nanoseconds[low:high]
-        values = self._values[:, low:high]
-        for array in (times, nanoseconds, values):
-            array.flags.writeable = False
-        return View(Block(times, values, self.names), nanoseconds)
+        return Block(times, self._values[:, low:high], self.names, nanoseconds).frozen()

@@ -18,20 +18,19 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ohlcache.candles import Block, Grid, Interval, IntervalSet, to_iso
-from ohlcache.candles.frames import NS_PER_MS
 from ohlcache.candles.interval import difference, union
 from ohlcache.candles.resample import resample
 from ohlcache.errors import FetchError, InvalidArgument, UnknownSymbol, UnsupportedBySource
 from ohlcache.history.derive import bases, complete_buckets, derived_grid
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.holder import Holder
-from ohlcache.history.memory import View
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Series, Store
 
 Result = TypeVar("Result")
 Step = Callable[[], Any] | Future[Any]
 
+_DERIVED_KEPT = 64  # ranges made from finer candles
 _MOST_ROUNDS = 50  # of fetching for one read; a source that never settles must not hang a caller
 
 
@@ -56,7 +55,7 @@ class _Fetch:
 class _Answer(NamedTuple):
     """What the store gives for a request, and what is still to be fetched for it."""
 
-    view: View
+    rows: Block
     fetches: list[_Fetch]
 
 
@@ -71,17 +70,18 @@ class Reader:
         self._holder = holder
         self._fetcher = fetcher
         self._clock = clock
+        self._derived: dict[tuple[int, int, Grid, Interval], Block] = {}
 
-    def hit(self, request: Request) -> View | None:
+    def hit(self, request: Request) -> Block | None:
         """The answer when memory holds all of it, without anything that blocks."""
         if request.start is None or request.end is None:
             return None
-        view = self._holder.hit(request.key, request.start, request.end)
-        if view is not None:
+        rows = self._holder.hit(request.key, request.start, request.end)
+        if rows is not None:
             self.counts["hits"] += 1
-        return view
+        return rows
 
-    def walk(self, request: Request) -> Generator[Step, Any, View]:
+    def walk(self, request: Request) -> Generator[Step, Any, Block]:
         """Read; while something is missing, have it fetched and read again.
 
         Yields callables that block and futures to wait for, and is sent what they give.
@@ -90,7 +90,7 @@ class Reader:
         for _ in range(_MOST_ROUNDS):
             answer: _Answer = yield partial(self._read, request)
             if not answer.fetches:
-                return answer.view
+                return answer.rows
             assert self._fetcher is not None
             for fetch in answer.fetches:
                 pages = self._fetcher.request(fetch.key, fetch.grid, fetch.missing)
@@ -113,18 +113,18 @@ class Reader:
         start, end = self._range(request, stored, base_series)
         loaded = self._holder.load(key, start, end)
         coverage: IntervalSet = ()
-        view = _viewed(Block.empty())
+        rows = Block.empty()
         if loaded is not None:
-            held, view = loaded
+            held, rows = loaded
             coverage = held.coverage
         wanted = difference([(grid.ceil(start), grid.ceil(end))], coverage)
         if not wanted:
-            return _Answer(view, [])
+            return _Answer(rows, [])
         derived, wanted = self._derive(wanted, grid, base_series)
         if derived:
-            view = _viewed(_in_order([view.block, *derived]))
+            rows = _in_order([rows, *derived]).frozen()
         fetches = self._fetches(request, grid, wanted, base_series) if request.fetch else []
-        return _Answer(view, fetches)
+        return _Answer(rows, fetches)
 
     def _range(
         self, request: Request, stored: Series | None, base_series: list[Series]
@@ -161,14 +161,22 @@ class Reader:
             with self._store.reading() as reading:
                 coverage = reading.coverage(base)
             for bucket in complete_buckets(grid, wanted, coverage):
-                loaded = self._holder.load(base.key, *bucket)
-                if loaded is None:
-                    continue
-                rows = loaded[1].block
-                made = resample(rows, base.grid, grid, covered=(bucket,), incomplete="drop")
-                derived.append(made.block)
+                derived.append(self._made(base, grid, bucket))
                 wanted = difference(wanted, [bucket])
         return derived, wanted
+
+    def _made(self, base: Series, grid: Grid, bucket: Interval) -> Block:
+        """Candles of a range made from a finer series; the last ones made are kept."""
+        known = (base.id, base.revision, grid, bucket)
+        rows = self._derived.get(known)
+        if rows is None:
+            loaded = self._holder.load(base.key, *bucket)
+            finer = loaded[1] if loaded else Block.empty()
+            rows = resample(finer, base.grid, grid, covered=(bucket,), incomplete="drop").block
+            if len(self._derived) >= _DERIVED_KEPT:
+                self._derived.pop(next(iter(self._derived)), None)
+            self._derived[known] = rows
+        return rows
 
     def _fetches(
         self, request: Request, grid: Grid, wanted: IntervalSet, base_series: list[Series]
@@ -247,11 +255,6 @@ async def drive_async(walk: Generator[Step, Any, Result], threads: Executor) -> 
 def _new_grid(key: SeriesKey, base_series: list[Series]) -> Grid:
     """The grid of a series that is not stored: that of what it can be made from."""
     return derived_grid(key.timeframe, base_series[0]) if base_series else Grid(key.timeframe)
-
-
-def _viewed(block: Block) -> View:
-    frozen = block.frozen()
-    return View(frozen, frozen.times * NS_PER_MS)
 
 
 def _in_order(blocks: list[Block]) -> Block:

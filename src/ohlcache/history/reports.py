@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ohlcache.candles import Interval, Timeframe
-from ohlcache.candles.quality import Findings, Offender
+from ohlcache.candles.quality import Findings, Offender, first_of_each
 
 
 class SeriesKey(NamedTuple):
@@ -62,7 +62,7 @@ class WriteReport:
             _sum(self.reasons, other.reasons),
             self.duplicates + other.duplicates,
             _sum(self.flagged, other.flagged),
-            _first_of_each(self.offenders + other.offenders),
+            first_of_each(self.offenders + other.offenders),
         )
 
 
@@ -110,13 +110,3 @@ class RepairReport:
 
 def _sum(left: dict[str, int], right: dict[str, int]) -> dict[str, int]:
     return {key: left.get(key, 0) + right.get(key, 0) for key in {**left, **right}}
-
-
-def _first_of_each(offenders: tuple[Offender, ...], most: int = 10) -> tuple[Offender, ...]:
-    seen: dict[str, int] = {}
-    kept = []
-    for offender in offenders:
-        seen[offender.reason] = seen.get(offender.reason, 0) + 1
-        if seen[offender.reason] <= most:
-            kept.append(offender)
-    return tuple(kept)

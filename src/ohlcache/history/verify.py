@@ -17,8 +17,6 @@ from ohlcache.history.chunks import Piece, window, window_length
 from ohlcache.history.reports import Problem, SeriesKey, VerifyReport
 from ohlcache.history.store import Reading, Series, Store
 
-_OFFENDERS = 10
-
 Progress = Callable[[int, int], None]  # series done, of how many
 
 
@@ -79,7 +77,7 @@ def _check_series(series: Series, reading: Reading, found: Verification) -> None
             found.problems.append(Problem(name, _window_range(series.key, start), message))
         before = int(rows.times[-1]) if len(rows) else before
         found.rows += len(rows)
-        flagged = _together(flagged, flag(rows))
+        flagged += flag(rows)
     if flagged.counts:
         found.flagged[name] = flagged
     refused = reading.refused(series)
@@ -143,11 +141,3 @@ def _faults(
 
 def _window_range(key: SeriesKey, start: int) -> Interval:
     return Interval(start, start + window_length(key.timeframe))
-
-
-def _together(left: Findings, right: Findings) -> Findings:
-    counts = {
-        reason: left.counts.get(reason, 0) + right.counts.get(reason, 0)
-        for reason in {**left.counts, **right.counts}
-    }
-    return Findings(counts, (left.offenders + right.offenders)[:_OFFENDERS])
