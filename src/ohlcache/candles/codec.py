@@ -11,6 +11,7 @@ what is not a decimal stays a float. Integers and floats are compressed by pcode
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ _PAIR = struct.Struct("<qq")
 _LENGTH = struct.Struct("<I")
 
 _Section = tuple[int, memoryview]
+
+_scratch = threading.local()
 
 # Kinds of section. Numbers are part of the format: never reuse one.
 _TIMES_REGULAR, _TIMES_STEPS, _TIMES_PLAIN = 1, 2, 3
@@ -179,9 +182,18 @@ def _compress(values: npt.NDArray[np.generic]) -> bytes:
 
 
 def _decode_integers(data: memoryview, rows: int) -> npt.NDArray[np.signedinteger]:
-    values = np.empty(rows, _INTEGER_TYPES[data[0]])
+    """The integers of a stream, in memory that the next call in this thread uses again."""
+    values = _scratch_memory(rows).view(_INTEGER_TYPES[data[0]])[:rows]
     _decompress(data[1:], values)
     return values
+
+
+def _scratch_memory(rows: int) -> npt.NDArray[np.int64]:
+    """Fresh memory has to be found and cleared by the system, which costs as much as decoding."""
+    memory: npt.NDArray[np.int64] | None = getattr(_scratch, "memory", None)
+    if memory is None or len(memory) < rows:
+        memory = _scratch.memory = np.empty(rows, np.int64)
+    return memory
 
 
 def _decompress(data: memoryview, into: npt.NDArray[np.generic]) -> None:
@@ -273,25 +285,27 @@ def _decode_prices(section: _Section, prices: Values) -> None:
     if kind not in (_PRICES_FROM_PREVIOUS_CLOSE, _PRICES_FROM_OPEN):
         raise ValueError(f"unknown kind of prices {kind}")
     rows = prices.shape[1]
-    level, body, above, below = _price_streams(data, rows)
+    streams = _price_streams(data, rows)
     # Ticks stay below 2**53, so sums and differences are exact in float64.
     opens, highs, lows, closes = prices[OPEN], prices[HIGH], prices[LOW], prices[CLOSE]
     if kind == _PRICES_FROM_OPEN:
-        opens[:] = level
-        np.add(opens, body, out=closes)
+        opens[:] = next(streams)
+        np.add(opens, next(streams), out=closes)
     else:
-        closes[:] = level
-        np.add(closes[:-1], body[1:], out=opens[1:])
-        opens[0] = closes[0] + body[0]
+        closes[:] = next(streams)
+        from_previous = next(streams)
+        np.add(closes[:-1], from_previous[1:], out=opens[1:])
+        opens[0] = closes[0] + from_previous[0]
     np.maximum(opens, closes, out=highs)
-    highs += above
+    highs += next(streams)
     np.minimum(opens, closes, out=lows)
-    lows -= below
+    lows -= next(streams)
     if data[0]:
         prices /= SCALES[data[0]]
 
 
 def _price_streams(data: memoryview, rows: int) -> Iterator[npt.NDArray[np.signedinteger]]:
+    """The four streams; each is to be used before the next is asked for."""
     at = 1
     for _ in range(4):
         (length,) = _LENGTH.unpack_from(data, at)

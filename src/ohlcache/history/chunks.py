@@ -9,11 +9,11 @@ spread over all appends, does not depend on the length of the history, nor does 
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ BODY, RECENT = 0, 1
 
 _MOST_RECENT_ROWS = 512
 _RECENT_SHARE = 16
-_READ_AHEAD = 4
+_BATCHES_PER_READER = 4
 
 
 class Piece(NamedTuple):
@@ -39,6 +39,9 @@ class Piece(NamedTuple):
     first: int
     last: int
     rows: int
+
+
+ReadChunks = Callable[[int, int], Iterable[bytes]]
 
 
 class Encoded(NamedTuple):
@@ -87,54 +90,64 @@ def _encode_layer(item: tuple[int, int, Block]) -> Encoded:
     return Encoded(Piece(start, layer, first, last, len(block)), data)
 
 
-def assemble(pieces: Sequence[Piece], chunks: Iterable[bytes], names: tuple[str, ...]) -> Block:
-    """One block of all pieces, ordered by start and layer; ``chunks`` are their bytes, in order.
+def assemble(
+    pieces: Sequence[Piece], readers: Sequence[ReadChunks], names: tuple[str, ...]
+) -> Block:
+    """One block of all pieces, which are ordered by start and layer.
 
-    Decodes on all cores while the bytes still come in. Raises ChunkDamaged.
+    Each reader gives the bytes of the pieces whose windows start in a range, in order. They work
+    side by side, the first in this thread. Raises ChunkDamaged.
     """
-    if _follow_each_other(pieces):
-        return _decode_in_place(pieces, chunks, names)
-    layers = [decode(data) for data in chunks]
+    if all(one.last < other.first for one, other in pairwise(pieces)):
+        return _decode_in_place(pieces, readers, names)
     windows = []
-    for _, group in groupby(zip(pieces, layers, strict=True), key=lambda pair: pair[0].start):
+    for start, layers in groupby(pieces, key=lambda piece: piece.start):
         rows = Block.empty(names)
-        for _, layer in group:
-            rows = merge(rows, layer).block
+        for _, data in zip(layers, readers[0](start, start + 1), strict=True):
+            rows = merge(rows, decode(data)).block
         windows.append(rows)
     return Block.concatenate(windows).with_names(names)
 
 
-def _follow_each_other(pieces: Sequence[Piece]) -> bool:
-    return all(one.last < other.first for one, other in pairwise(pieces))
-
-
 def _decode_in_place(
-    pieces: Sequence[Piece], chunks: Iterable[bytes], names: tuple[str, ...]
+    pieces: Sequence[Piece], readers: Sequence[ReadChunks], names: tuple[str, ...]
 ) -> Block:
     """Decode each piece into its place in one array: no piece is copied a second time."""
-    total = sum(piece.rows for piece in pieces)
+    ends = list(accumulate(piece.rows for piece in pieces))
+    total = ends[-1] if ends else 0
     nanoseconds = np.empty(total, np.int64)
     block = Block(np.empty(total, np.int64), np.empty((len(names), total)), names, nanoseconds)
-    jobs: deque[Future[None]] = deque()
-    at = 0
-    for piece, data in zip(pieces, chunks, strict=True):
-        part = block.slice(at, at + piece.rows)
-        at += piece.rows
-        if len(pieces) == 1:
-            _decode_part(data, part)
-            continue
-        # Reading ahead of the decoders would only take memory that has to be found first.
-        if len(jobs) > _READ_AHEAD:
-            jobs.popleft().result()
-        jobs.append(_workers(os.getpid()).submit(_decode_part, data, part))
-    for job in jobs:
-        job.result()
+    parts = [
+        (piece, block.slice(end - piece.rows, end)) for piece, end in zip(pieces, ends, strict=True)
+    ]
+    # Whoever is done with a batch takes the next one: no reader waits for another.
+    batches: SimpleQueue[list[tuple[Piece, Block]]] = SimpleQueue()
+    windows = [list(layers) for _, layers in groupby(parts, key=lambda part: part[0].start)]
+    size = max(1, len(windows) // (_BATCHES_PER_READER * len(readers)))
+    for at in range(0, len(windows), size):
+        batches.put([part for layers in windows[at : at + size] for part in layers])
+    # New threads, because the system puts those on an idle core, and one that was woken often
+    # on the core of the waker.
+    with ThreadPoolExecutor(
+        max(1, len(readers) - 1), thread_name_prefix="ohlcache-decode"
+    ) as threads:
+        helpers = [threads.submit(_decode_batches, batches, read) for read in readers[1:]]
+        _decode_batches(batches, readers[0])
+    for helper in helpers:
+        helper.result()
     return block
 
 
-def _decode_part(data: bytes, part: Block) -> None:
-    decode_into(data, part.times, part.values, part.names)
-    np.multiply(part.times, NS_PER_MS, out=part.nanoseconds)
+def _decode_batches(batches: SimpleQueue[list[tuple[Piece, Block]]], read: ReadChunks) -> None:
+    while True:
+        try:
+            batch = batches.get_nowait()
+        except Empty:
+            return
+        chunks = read(batch[0][0].start, batch[-1][0].start + 1)
+        for (_, part), data in zip(batch, chunks, strict=True):
+            decode_into(data, part.times, part.values, part.names)
+            np.multiply(part.times, NS_PER_MS, out=part.nanoseconds)
 
 
 @lru_cache(maxsize=1)

@@ -7,10 +7,12 @@ and rows that another process wrote to the same window are merged with, never ov
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +87,7 @@ class Store:
     def reading(self) -> Iterator[Reading]:
         """Everything read through it is of one moment."""
         with self._database.reading() as connection:
-            yield Reading(connection)
+            yield Reading(connection, self._database)
 
     def write(
         self,
@@ -180,8 +182,10 @@ class Store:
 class Reading:
     """What can be read, all of one moment."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, database: Database | None = None) -> None:
+        """With a ``database``, large reads take further connections to it."""
         self._connection = connection
+        self._database = database
 
     def clock(self) -> tuple[int, int]:
         """The store's revision and its number of deletions."""
@@ -238,11 +242,25 @@ class Reading:
         """
         pieces = self.pieces(series, start, end, after)
         try:
-            return assemble(pieces, self.chunks(series, start, end, after), series.names)
+            with self._helpers(len(pieces) - 1) as helpers:
+                readers = [partial(one.chunks, series, after=after) for one in (self, *helpers)]
+                return assemble(pieces, readers, series.names)
         except ChunkError as error:
             raise StoreDamaged(
                 f"series {series.key}: {error} (verify says where, repair fetches it again)"
             ) from error
+
+    @contextmanager
+    def _helpers(self, wanted: int) -> Iterator[list[Reading]]:
+        """Further readings of the same moment, so that all cores can read and decode at once."""
+        helpers: list[Reading] = []
+        with ExitStack() as stack:
+            if self._database is not None:
+                for _ in range(min(wanted, (os.cpu_count() or 1) - 1)):
+                    helper = Reading(stack.enter_context(self._database.reading()))
+                    if helper.clock() == self.clock():
+                        helpers.append(helper)
+            yield helpers
 
     def info(self, series: Series) -> SeriesInfo:
         """Rows, range and size of a series."""
