@@ -27,13 +27,13 @@ def make_block(rows: int, *, start: int = T0, step: int = MINUTE, seed: int = 0)
     return Block(times, np.stack([opens, highs, lows, closes, volumes]))
 
 
-@pytest.fixture()
+@pytest.fixture
 def md(tmp_path):
     with ohlcache.open(tmp_path / "store") as market_data:
         yield market_data
 
 
-@pytest.fixture()
+@pytest.fixture
 def real_candles():
     if not REAL_CANDLES.is_dir():
         pytest.skip("the real candles are not on this machine")

@@ -137,7 +137,7 @@ def test_polars_and_arrow_times_of_any_unit():
         ),
         ({"timestamp": [0], **{key: ["x"] for key in OHLCV}}, "not numeric"),
         ({"timestamp": [0], **{key: [1.0] for key in OHLCV}, "id": [2**60]}, "beyond 2"),
-        ({"timestamp": [0, 1], **{key: [1.0] for key in OHLCV}}, "1 values where there are 2 times"),
+        ({"timestamp": [0, 1], **{key: [1.0] for key in OHLCV}}, "1 values where there are 2"),
     ],
 )
 def test_what_is_no_table_of_candles_is_refused(data, message):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -91,7 +91,7 @@ class _Source:
 def _arrow_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).split("\n")[0].rstrip(".")
         raise FileFormatError(
             f"{path}: the file is truncated, damaged or of another format ({reason}): "
@@ -211,6 +211,8 @@ def _parts(batch: Any) -> Iterator[tuple[Any, float]]:
 
 def _layout(path: Path, schema: Any, options: Options, roles: Roles) -> Layout:
     given = options.given_layout(roles)
+    if len(set(schema.names)) < len(schema.names):
+        raise FileFormatError(f"{path}: two columns have one name: rename one of them")
     if given is not None:
         if given.width != len(schema.names):
             raise FileFormatError(
@@ -241,12 +243,13 @@ def _find_layout(schema: Any, roles: Roles) -> Layout:
         labels[index] = TIMESTAMP
     try:
         return make_layout(labels, roles)
-    except BadLayout:
+    except BadLayout as problem:
         candidates = stamps if index == ABSENT else [index]
-        if len(candidates) != 1 or labels[candidates[0]] == TIMESTAMP:
-            raise
-        labels[candidates[0]] = TIMESTAMP
-        return make_layout(labels, roles)
+        if len(candidates) == 1:
+            labels[candidates[0]] = TIMESTAMP
+            with suppress(BadLayout):
+                return make_layout(labels, roles)
+        raise problem from None
 
 
 def _pandas_index(schema: Any) -> int:
@@ -322,10 +325,12 @@ def _moments(column: Any, clock: Clock) -> Times:
         if len(texts) and not pc.all(digits).as_py():
             return clock.from_texts(texts)
         column = pc.utf8_trim_whitespace(texts)
+    elif not _is_numeric(kind) or pa.types.is_boolean(kind):
+        raise BadRow(0, f"the time is {column[0].as_py()!r} ({kind}), expected a time")
     try:
         numbers = column.cast(pa.float64() if pa.types.is_floating(kind) else pa.int64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise BadRow(0, f"the time is {column[0].as_py()!r} ({kind}), expected a time") from None
+    except pa.ArrowInvalid as error:
+        raise BadRow(0, f"the time is no whole number ({error}), expected a time") from None
     return clock.from_numbers(numbers.to_numpy(zero_copy_only=False))
 
 

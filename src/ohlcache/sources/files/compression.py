@@ -10,6 +10,7 @@ import bz2
 import gzip
 import lzma
 import os
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -36,6 +37,8 @@ _MAGIC = (
 _SUFFIXES = {"gzip": ".gz", "zip": ".zip", "zstd": ".zst", "xz": ".xz", "bzip2": ".bz2"}
 _DATA_SUFFIXES = {".csv", ".tsv", ".txt", ".json", ".parquet", ".feather", ".arrow", ".ipc"}
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, zstandard.ZstdError)
+# What zipfile lets through: unknown methods, passwords, names and numbers that make no sense.
+_BROKEN_ZIP = (NotImplementedError, RuntimeError, ValueError, struct.error)
 _ZSTD_PIECE = 8 << 10  # what it can grow to is bounded: zstd blocks hold 128 KB at most
 _COPY_PIECE = 4 << 20
 
@@ -154,7 +157,7 @@ class Stream:
                 )
             self.name = PurePosixPath(member.filename).name
             return archive.open(member)
-        except (*_BROKEN, NotImplementedError, RuntimeError) as error:
+        except (*_BROKEN, *_BROKEN_ZIP) as error:
             raise FileFormatError(
                 f"{self.path}: the zip archive cannot be read ({_reason(error)}): download it again"
             ) from error

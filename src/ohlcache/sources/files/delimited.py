@@ -84,9 +84,9 @@ def make_table(path: Path, heading: Heading, layout: Layout, *, is_assumed: bool
     kind: TimeKind = "texts"
     if len(layout.time) == 1:
         fields = heading.column(layout.time[0])
-        if fields and all(_INTEGER.fullmatch(field) for field in fields):
+        if fields and _INTEGER.fullmatch(fields[0]):
             kind = "integers"
-        elif fields and all(map(is_number, fields)):
+        elif fields and is_number(fields[0]):
             kind = "floats"
     return Table(path, layout, heading.delimiter, heading.lines, kind, is_assumed)
 
@@ -293,7 +293,14 @@ def _types(table: Table) -> dict[int, Any]:
 def _rows(piece: bytes, table: Table) -> Iterator[list[str]]:
     """The rows of a piece as lists of fields, without the empty ones."""
     text = io.StringIO(piece.decode("utf-8", errors="replace"), newline="")
-    return (row for row in csv.reader(text, delimiter=table.delimiter) if row)
+    rows = 0
+    try:
+        for row in csv.reader(text, delimiter=table.delimiter):
+            if row:
+                yield row
+                rows += 1
+    except csv.Error as error:
+        raise BadRow(rows, f"{error}, expected {table.layout.expected}") from None
 
 
 def _number(field: str, row: int, label: str) -> float:

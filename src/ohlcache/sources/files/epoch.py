@@ -47,8 +47,11 @@ def check_unit(raw: Numbers, unit: Unit) -> None:
         row = int(np.argmax(absurd))
         remedy = f": give --time-unit {likely}" if likely != unit else ": correct the file"
         raise BadRow(row, f"time {raw[row]} in {unit} lies outside the years 1800 to 2200{remedy}")
-    if unit != "s" and likely == "s" and len(raw) and np.min(np.abs(raw)) >= _SURELY_SECONDS:
-        raise BadRow(0, f"time {raw[0]} in {unit} would lie in early 1970: give --time-unit s")
+    is_coarser = PER_SECOND[likely] < PER_SECOND[unit]
+    if is_coarser and np.min(np.abs(raw)) >= _SURELY_SECONDS * PER_SECOND[likely]:
+        raise BadRow(
+            0, f"time {raw[0]} in {unit} would lie in early 1970: give --time-unit {likely}"
+        )
 
 
 def find_break(raw: Numbers, previous: float) -> int:
@@ -81,13 +84,19 @@ def to_ms(raw: Numbers, unit: Unit, *, exact: bool) -> Times:
 
 
 def is_calendar(raw: Numbers) -> bool:
-    """Whether every number is a date in digits: YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS."""
+    """Whether most numbers are dates in digits: YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS.
+
+    As epoch numbers they would lie in 1970 (8 and 14 digits) or 1976 (12).
+    """
     if raw.dtype.kind != "i" or not len(raw) or raw.min() < 19000101:
         return False
     digits = len(str(int(raw.max())))
     if digits not in (8, 12, 14) or len(str(int(raw.min()))) != digits:
         return False
-    return bool((_calendar_parts(raw)[1] & (raw // 10 ** (digits - 4) <= 2100)).all())
+    years = raw // 10 ** (digits - 4)
+    return bool(
+        years.min() >= 1900 and years.max() <= 2100 and _calendar_parts(raw)[1].mean() >= 0.5
+    )
 
 
 def from_calendar(raw: Numbers) -> Times:

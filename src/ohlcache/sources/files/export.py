@@ -118,11 +118,12 @@ def _batches(blocks: Iterable[Block]) -> tuple[tuple[str, ...], Iterator[Block]]
                     f"blocks: column {', '.join(unexpected)} is not in the first one: give every "
                     "block the same columns"
                 )
-            if rows + len(block) > _ROWS:
-                yield from _slices(Block.concatenate(waiting))
-                waiting, rows = [], 0
             waiting.append(block.with_names(first.names))
             rows += len(block)
+            if rows >= _ROWS:
+                whole = Block.concatenate(waiting)
+                yield from _slices(whole.slice(0, rows - rows % _ROWS))
+                waiting, rows = [whole.slice(rows - rows % _ROWS, rows)], rows % _ROWS
         yield from _slices(Block.concatenate(waiting))
 
     return first.names, batches()
@@ -167,7 +168,7 @@ def _open_arrow(file: IO[bytes], kind: str, schema: Any) -> Any:
         import pyarrow.parquet as pq
 
         return pq.ParquetWriter(file, schema, compression="zstd")
-    # freqtrade itself asks for level 9, which is ten times slower and saves a few percent.
+    # freqtrade itself asks for level 9, ten times slower for a fifth less on disk.
     return pa.ipc.new_file(file, schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
 
 

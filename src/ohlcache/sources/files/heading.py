@@ -17,7 +17,7 @@ from ohlcache.sources.files.faults import BadLayout
 from ohlcache.sources.files.layout import Roles, make_layout
 
 HEAD_BYTES = 256 << 10
-DELIMITERS = ",;\t|"
+DELIMITERS = ";\t|,"  # the comma last: with another delimiter it may be a decimal comma
 
 _HEADING_LINES = 20
 _SAMPLE_LINES = 1_000
@@ -60,14 +60,17 @@ def read_heading(head: bytes, path: Path, roles: Roles) -> Heading:
     """
     lines = _lines(head, path)
     delimiter = _delimiter(lines)
-    rows = [tuple(row) for row in csv.reader(lines[:_SAMPLE_LINES], delimiter=delimiter)]
+    try:
+        rows = [tuple(row) for row in csv.reader(lines[:_SAMPLE_LINES], delimiter=delimiter)]
+    except csv.Error as error:
+        raise FileFormatError(f"{path}: {error}: this is no table of candles") from None
     first = next((at for at, row in enumerate(rows) if _is_data(row)), len(rows))
     heading, sample = rows[:first], tuple(row for row in rows[first:] if row)
     if len(heading) > _HEADING_LINES or not rows:
         raise FileFormatError(
             f"{path}: no row of numbers in the first {len(rows)} lines: this is no table of candles"
         )
-    width = len(sample[0]) if sample else len(heading[-1])
+    width = len(sample[0]) if sample else max(map(len, heading))
     return Heading(delimiter, first, _names(heading, width, roles), sample)
 
 
@@ -96,7 +99,7 @@ def _lines(head: bytes, path: Path) -> list[str]:
 def _delimiter(lines: list[str]) -> str:
     """The delimiter that cuts most lines into the same number of fields, several of them."""
     sample = [line for line in lines[:_SAMPLE_LINES] if line.strip()]
-    best, most = DELIMITERS[0], (0, 0)
+    best, most = ",", (0, 0)
     for delimiter in DELIMITERS:
         counts = Counter(line.count(delimiter) for line in sample if delimiter in line)
         if counts:

@@ -107,18 +107,14 @@ def _pieces(stream: Stream, path: Path) -> Iterator[bytes]:
             "volume], …]: choose another format"
         )
     row_end = b"}" if inside == b"{" else b"]"
-    rest = b""
-    is_start = True
+    rest = stream.read(_PIECE).removeprefix(_BOM).lstrip()[1:]
     while data := stream.read(_PIECE):
-        rest += data
-        if is_start:
-            rest = rest.removeprefix(_BOM).lstrip()[1:]
-            is_start = False
         end = rest.rfind(row_end + b",") + 1
         if end:
             yield rest[:end]
             rest = rest[end + 1 :]
-        elif len(rest) > _PIECE + _LONGEST_ROW:
+        rest += data
+        if not end and len(rest) > 2 * _PIECE + _LONGEST_ROW:
             raise FileFormatError(f"{path}: a row of the JSON does not end: choose another format")
     rest = rest.rstrip()
     last = rest.removesuffix(b"]").rstrip()

@@ -112,7 +112,7 @@ def make_layout(labels: Sequence[str], roles: Roles) -> Layout:
     A name of a role itself goes before its aliases. Raises BadLayout where the time or a role
     that is not optional is missing, or two columns that travel along have one name.
     """
-    labels = [str(label).strip() for label in labels]
+    labels = [" ".join(str(label).strip().splitlines()) for label in labels]
     keys = [plain(label.strip("<>\"'")) for label in labels]
     keys = [SKIP if label == SKIP else key for label, key in zip(labels, keys, strict=True)]
     time = _find_time(keys, roles)

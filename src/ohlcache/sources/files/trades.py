@@ -99,8 +99,7 @@ def _read_text(path: Path, stream: Stream, options: Options, progress: Progress)
 def _archive_layout(path: Path, heading: Heading, kind: str | None) -> Layout:
     """The layout of an archive without a header."""
     columns = _ARCHIVES.get(kind or "", ())
-    missing = len(columns) - heading.width
-    if missing not in (0, 1):
+    if not columns or len(columns) - heading.width not in (0, 1):
         raise FileFormatError(
             f"{path}: the {heading.width} columns of the trades have no names: give them in order "
             "with --columns, such as timestamp,price,amount"
