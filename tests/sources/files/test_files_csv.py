@@ -105,6 +105,12 @@ def test_few_odd_candles_do_not_refute_the_order(write):
     same(load(write(csv_text(odd, header=None))), odd)
 
 
+def test_odd_candles_at_the_very_end_do_not_refute_it(write):
+    text = csv_text(make_candles(20_000), header=None)  # more than the first piece
+    block = load(write(text + f"{START},2,1,0.5,1,1\n"))
+    assert len(block) == 20_001
+
+
 def test_extra_columns_travel_along_and_text_is_left_behind(write):
     text = f"timestamp,symbol,{OHLC},Adj Close,trades,note\n"
     text += f"{START},BTC,{ROW},1.25,12,\n{START + MINUTE},BTC,{ROW},,13,\n"

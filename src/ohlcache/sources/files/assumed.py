@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ohlcache.candles.block import CLOSE, HIGH, LOW, OHLCV, OPEN, Block
@@ -19,13 +21,25 @@ def assumed_layout(width: int, *, split_time: bool = False) -> Layout | None:
     return make_layout(labels, CANDLES) if width == len(labels) else None
 
 
-def order_fits(block: Block) -> bool:
-    """Whether the high is the highest and the low the lowest price of almost all candles."""
-    prices = block.values[OPEN : CLOSE + 1]
-    known = ~np.isnan(prices).any(axis=0)
-    prices = prices[:, known]
-    fitting = (prices[HIGH] == prices.max(axis=0)) & (prices[LOW] == prices.min(axis=0))
-    return int(fitting.sum()) >= _FITTING_SHARE * len(fitting)
+@dataclass(slots=True)
+class OrderCheck:
+    """Whether the prices of a file bear out the order that was assumed, block by block.
+
+    Over all that has been read so far, the high has to be the highest and the low the lowest
+    price of almost all candles.
+    """
+
+    fitting: int = 0
+    candles: int = 0
+
+    def fits(self, block: Block) -> bool:
+        """Count another block in, and say whether the order still fits."""
+        prices = block.values[OPEN : CLOSE + 1]
+        prices = prices[:, ~np.isnan(prices).any(axis=0)]
+        fitting = (prices[HIGH] == prices.max(axis=0)) & (prices[LOW] == prices.min(axis=0))
+        self.fitting += int(fitting.sum())
+        self.candles += len(fitting)
+        return self.fitting >= _FITTING_SHARE * self.candles
 
 
 REMEDY = (

@@ -12,7 +12,7 @@ from typing import Any
 
 from ohlcache.candles.block import Block
 from ohlcache.errors import FileFormatError
-from ohlcache.sources.files.assumed import ASSUMED, REMEDY, assumed_layout, order_fits
+from ohlcache.sources.files.assumed import ASSUMED, REMEDY, OrderCheck, assumed_layout
 from ohlcache.sources.files.clock import Clock
 from ohlcache.sources.files.compression import Stream
 from ohlcache.sources.files.faults import BadRow
@@ -33,6 +33,7 @@ def read_ccxt_json(path: Path, options: Options, progress: Progress) -> Iterator
         layout = given or _layout(path, row)
         is_assumed = given is None and not isinstance(row, dict)
         clock = Clock(options.zone, options.time_unit)
+        order = OrderCheck()
         for before, rows in read_rows(stream, path):
             try:
                 block = to_block(rows, layout, clock)
@@ -40,7 +41,7 @@ def read_ccxt_json(path: Path, options: Options, progress: Progress) -> Iterator
                 raise FileFormatError(
                     f"{path}: row {before + bad.row + 1}: {bad.problem}"
                 ) from None
-            if is_assumed and not order_fits(block):
+            if is_assumed and not order.fits(block):
                 raise FileFormatError(f"{path}: the columns have no names, and {REMEDY}")
             progress.fraction = stream.fraction
             yield block

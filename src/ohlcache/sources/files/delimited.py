@@ -27,8 +27,8 @@ from ohlcache.sources.files.assumed import (
     ASSUMED,
     ASSUMED_SPLIT,
     REMEDY,
+    OrderCheck,
     assumed_layout,
-    order_fits,
 )
 from ohlcache.sources.files.clock import Clock
 from ohlcache.sources.files.compression import Stream
@@ -116,6 +116,7 @@ def read_table(stream: Stream, table: Table, clock: Clock, progress: Progress) -
     Raises FileFormatError, naming the line (counted from 1), for a row that does not fit.
     """
     skip = table.heading_lines
+    order = OrderCheck()
     for first_line, piece in _pieces(stream, table.path):
         if skip:
             skipped, piece = _skip_lines(piece, skip)
@@ -128,7 +129,7 @@ def read_table(stream: Stream, table: Table, clock: Clock, progress: Progress) -
         except BadRow as bad:
             line = first_line + _line_of_row(piece, bad.row)
             raise FileFormatError(f"{table.path}: line {line}: {bad.problem}") from None
-        if table.is_assumed and not order_fits(block):
+        if table.is_assumed and not order.fits(block):
             raise FileFormatError(f"{table.path}: the columns have no names, and {REMEDY}")
         progress.fraction = stream.fraction
         if len(block):
