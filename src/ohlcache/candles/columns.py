@@ -9,15 +9,26 @@ from ohlcache.errors import InvalidArgument
 
 TIME = "timestamp"
 
-# Names in lower case without blanks, dots and underscores; earlier ones win where several occur.
-_ALIASES = {
-    TIME: ("timestamp", "opentime", "datetime", "date", "time", "ts", "unix", "unixtimestamp", "t"),
-    "open": ("open", "o", "openprice"),
-    "high": ("high", "h", "highprice"),
-    "low": ("low", "l", "lowprice"),
-    "close": ("close", "c", "closeprice"),
-    "volume": ("volume", "v", "vol", "basevolume", "volumebase", "tickvolume"),
+# Compared in the form of :func:`plain`; where several occur, earlier ones win.
+STAMP_ALIASES = (
+    *("timestamp", "timestampms", "ts", "unix", "unixtimestamp", "unixtime", "epoch"),
+    *("opentime", "opentimestamp", "timeopen", "starttime", "startat", "start", "windowstart"),
+    *("periodstart", "timeperiodstart", "bartime", "datetime", "gmttime", "utctime", "timeutc"),
+    *("tradetime", "transacttime", "t"),
+)
+DATE_ALIASES = ("date", "day", "tradedate")
+CLOCK_ALIASES = ("time", "hour")
+CANDLE_ALIASES = {
+    "open": ("open", "o", "openprice", "priceopen", "opening"),
+    "high": ("high", "h", "highprice", "pricehigh"),
+    "low": ("low", "l", "lowprice", "pricelow"),
+    "close": ("close", "c", "closeprice", "priceclose", "closing"),
+    "volume": (
+        *("volume", "v", "vol", "volumebase", "basevolume", "basevol", "volumetraded"),
+        *("tradedvolume", "tickvolume", "tickvol"),
+    ),
 }
+_ALIASES = {TIME: (*STAMP_ALIASES, *DATE_ALIASES, *CLOCK_ALIASES), **CANDLE_ALIASES}
 
 
 def plain(name: str) -> str:

@@ -9,21 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ohlcache.candles.columns import plain
+from ohlcache.candles.columns import (
+    CANDLE_ALIASES,
+    CLOCK_ALIASES,
+    DATE_ALIASES,
+    STAMP_ALIASES,
+    plain,
+)
 from ohlcache.sources.files.faults import BadLayout
 
 TIMESTAMP = "timestamp"
 SKIP = "_"
 ABSENT = -1
 
-# Compared without case, blanks, dots, dashes and underscores; earlier ones win.
-_TIME = (
-    *("timestamp", "timestampms", "ts", "unix", "unixtimestamp", "unixtime", "epoch"),
-    *("opentime", "opentimestamp", "timeopen", "starttime", "startat", "start", "windowstart"),
-    *("periodstart", "timeperiodstart", "bartime", "datetime", "gmttime", "utctime", "timeutc"),
-    *("tradetime", "transacttime", "t"),
-)
-_DATE, _CLOCK = ("date", "day", "tradedate"), ("time", "hour")
 _UNNAMED = ("", "index", "unnamed:0", "level0")
 
 
@@ -42,16 +40,7 @@ class Roles:
 
 
 CANDLES = Roles(
-    aliases={
-        "open": ("open", "o", "openprice", "priceopen", "opening"),
-        "high": ("high", "h", "highprice", "pricehigh"),
-        "low": ("low", "l", "lowprice", "pricelow"),
-        "close": ("close", "c", "closeprice", "priceclose", "closing"),
-        "volume": (
-            *("volume", "v", "vol", "volumebase", "basevolume", "basevol", "volumetraded"),
-            *("tradedvolume", "tickvolume", "tickvol"),
-        ),
-    },
+    aliases=CANDLE_ALIASES,
     optional=frozenset({"volume"}),
     extras=True,
     unnamed=(*_UNNAMED, "price"),  # where yfinance writes the names of its column levels
@@ -138,10 +127,10 @@ def make_layout(labels: Sequence[str], roles: Roles) -> Layout:
 
 
 def _find_time(keys: Sequence[str], roles: Roles) -> tuple[int, ...]:
-    stamp = _find(keys, _TIME, set())
+    stamp = _find(keys, STAMP_ALIASES, set())
     if stamp != ABSENT:
         return (stamp,)
-    date, clock = _find(keys, _DATE, set()), _find(keys, _CLOCK, set())
+    date, clock = _find(keys, DATE_ALIASES, set()), _find(keys, CLOCK_ALIASES, set())
     found = tuple(position for position in (date, clock) if position != ABSENT)
     if not found and keys and keys[0] in roles.unnamed:
         return (0,)
