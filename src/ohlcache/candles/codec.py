@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pcodec import ChunkConfig
+from pcodec import ChunkConfig, ModeSpec
 from pcodec.standalone import simple_compress, simple_decompress_into
 
 from ohlcache.candles.block import CLOSE, HIGH, LOW, OHLCV, OPEN, VOLUME, Block, Times, Values
@@ -44,7 +44,10 @@ _PRICES_FROM_PREVIOUS_CLOSE, _PRICES_FROM_OPEN, _PRICES_SEPARATE = 16, 17, 18
 _COLUMN_RAW, _COLUMN_CONSTANT, _COLUMN_FLOAT, _COLUMN_TICKS = 32, 33, 34, 35
 
 _INTEGER_TYPES = (np.dtype("<i2"), np.dtype("<i4"), np.dtype("<i8"))
-_CONFIG = ChunkConfig(compression_level=8)
+_LEVEL = 8
+_CONFIG = ChunkConfig(_LEVEL)
+_SAMPLE = 4096  # values looked at to choose how to compress a column
+_MOST = 0.4
 # Beyond nine decimals the integers are mostly noise, and the float form may be the smaller one.
 _CLEARLY_DECIMAL = 9
 
@@ -173,12 +176,41 @@ def _integers(values: Ticks) -> bytes:
     low, high = int(values.min()), int(values.max())
     bits = max(low.bit_length(), high.bit_length()) + 1
     code = 0 if bits <= 16 else 1 if bits <= 32 else 2
-    return bytes([code]) + _compress(values.astype(_INTEGER_TYPES[code]))
+    return bytes([code]) + _compress(values.astype(_INTEGER_TYPES[code]), _best_config(values))
 
 
-def _compress(values: npt.NDArray[np.generic]) -> bytes:
-    data: bytes = simple_compress(np.ascontiguousarray(values), _CONFIG)
+def _compress(values: npt.NDArray[np.generic], config: ChunkConfig = _CONFIG) -> bytes:
+    data: bytes = simple_compress(np.ascontiguousarray(values), config)
     return data
+
+
+def _best_config(values: Ticks) -> ChunkConfig:
+    """How pcodec should look at integers most of which are round.
+
+    Where a few prices have eight decimals and the others two, nearly all ticks are multiples of a
+    power of ten. pcodec looks for such a base, but not always finds the best one; so the likely
+    ones are tried on a sample.
+    """
+    bases = _likely_bases(values)
+    if not bases:
+        return _CONFIG
+    configs = [_CONFIG, *(ChunkConfig(_LEVEL, mode_spec=ModeSpec.try_int_mult(b)) for b in bases)]
+    sample = values[:_SAMPLE]
+    return min(configs, key=lambda config: len(_compress(sample, config)))
+
+
+def _likely_bases(values: Ticks) -> list[int]:
+    """The powers of ten that divide most, but not all, of the values that are not 0."""
+    sample = values[:: max(1, len(values) // _SAMPLE)]
+    sample = sample[sample != 0]
+    found = []
+    for digits in range(1, len(SCALES)):
+        share = float(np.mean(sample % 10**digits == 0)) if len(sample) else 0.0
+        if share < _MOST:
+            break
+        if share < 1.0:
+            found.append(10**digits)
+    return found
 
 
 def _decode_integers(data: memoryview, rows: int) -> npt.NDArray[np.signedinteger]:
@@ -272,7 +304,7 @@ def _prices_section(prices: Values) -> bytes:
 
 def _cost(values: Ticks) -> float:
     """About how many bits the values need: decides which difference is the smaller to store."""
-    sample = values[:: max(1, len(values) // 4096)]
+    sample = values[:: max(1, len(values) // _SAMPLE)]
     return float(np.log2(np.abs(sample) + 1.0).sum())
 
 

@@ -31,7 +31,8 @@ def to_ms(moment: Instant, field: str) -> int:
     if isinstance(moment, str):
         return _from_text(moment, field)
     if isinstance(moment, datetime) and moment == moment:  # noqa: PLR0124  # NaT differs from itself
-        return _from_datetime(moment)
+        nanoseconds = getattr(moment, "value", None)  # of a pandas.Timestamp
+        return _from_datetime(moment) if nanoseconds is None else -(-nanoseconds // 1_000_000)
     if isinstance(moment, date) and not isinstance(moment, datetime):
         return _from_datetime(datetime(moment.year, moment.month, moment.day))
     if isinstance(moment, np.datetime64) and not np.isnat(moment):

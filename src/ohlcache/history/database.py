@@ -26,8 +26,8 @@ from ohlcache.errors import (
 
 SCHEMA_VERSION = 1
 _APPLICATION_ID = int.from_bytes(b"OHLC")
-_PAGE_SIZE = 8192
-_CHECKPOINT_PAGES = 4096  # 32 MB of log before it is moved into the database
+_PAGE_SIZE = 4096
+_CHECKPOINT_PAGES = 8192  # 32 MB of log before it is moved into the database
 
 _SCHEMA = """
 CREATE TABLE clock (
@@ -36,7 +36,7 @@ CREATE TABLE clock (
 );
 INSERT INTO clock VALUES (0, 0);
 CREATE TABLE series (
-    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            INTEGER PRIMARY KEY,
     venue         TEXT NOT NULL,
     symbol        TEXT NOT NULL,
     timeframe     TEXT NOT NULL,
@@ -44,7 +44,7 @@ CREATE TABLE series (
     zone_offset   INTEGER NOT NULL,
     extras        TEXT NOT NULL,     -- JSON list of the columns beyond OHLCV
     revision      INTEGER NOT NULL,  -- of its last change
-    epoch         INTEGER NOT NULL,  -- grows when rows are removed
+    epoch         INTEGER NOT NULL,  -- of its creation, or of the last removal of rows
     UNIQUE (venue, symbol, timeframe)
 );
 CREATE INDEX series_revision ON series (revision);

@@ -39,6 +39,7 @@ from ohlcache.history.database import Database
 from ohlcache.history.reports import SeriesInfo, SeriesKey
 
 _MOST_REFUSED = 10_000  # offenders remembered for each series
+_ROWS_WORTH_A_HELPER = 100_000  # fewer are decoded sooner than a thread starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +243,8 @@ class Reading:
         """
         pieces = self.pieces(series, start, end, after)
         try:
-            with self._helpers(len(pieces) - 1) as helpers:
+            rows = sum(piece.rows for piece in pieces)
+            with self._helpers(rows // _ROWS_WORTH_A_HELPER) as helpers:
                 readers = [partial(one.chunks, series, after=after) for one in (self, *helpers)]
                 return assemble(pieces, readers, series.names)
         except ChunkError as error:
@@ -328,12 +330,13 @@ class _Writing:
         if series is None:
             self._connection.execute(
                 "INSERT INTO series (venue, symbol, timeframe, zone, zone_offset, extras, "
-                "revision, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+                "revision, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *_key_row(key),
                     anchor.zone,
                     anchor.offset,
                     json.dumps(names[len(OHLCV) :]),
+                    self._revision,
                     self._revision,
                 ),
             )
@@ -459,9 +462,12 @@ class _Writing:
         """Give the series the new revision, which tells every reader that it changed."""
         self._connection.execute("UPDATE clock SET revision = ?", (self._revision,))
         self._connection.execute(
-            "UPDATE series SET revision = ?, epoch = epoch + ? WHERE id = ?",
-            (self._revision, int(removed), series.id),
+            "UPDATE series SET revision = ? WHERE id = ?", (self._revision, series.id)
         )
+        if removed:
+            self._connection.execute(
+                "UPDATE series SET epoch = ? WHERE id = ?", (self._revision, series.id)
+            )
 
     def remove(self, series: Series) -> int:
         rows = self._read.info(series).rows
