@@ -1,6 +1,6 @@
 """How the rows of a series are cut into chunks, and put together again.
 
-Time is cut into windows of 65,536 candles. A window has a body, compressed, and may have a layer of
+Time is cut into windows of 32,768 candles. A window has a body, compressed, and may have a layer of
 recent rows, uncompressed, that lies over it: that is what keeps a single append cheap. Once the
 layer has grown past a share of the body it is merged into it, so that the cost of an append,
 spread over all appends, does not depend on the length of the history, nor does the cost of a read.
@@ -23,7 +23,7 @@ from ohlcache.candles.codec import decode, decode_into, encode, encode_plain
 from ohlcache.candles.frames import NS_PER_MS
 from ohlcache.candles.merge import merge
 
-WINDOW_CANDLES = 65_536
+WINDOW_CANDLES = 32_768
 BODY, RECENT = 0, 1
 
 _MOST_RECENT_ROWS = 512
