@@ -1,0 +1,100 @@
+"""``ohlcache export``: candles to a file for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ohlcache.candles import Interval, Timeframe
+from ohlcache.cli.invocation import Invocation, subcommand
+from ohlcache.cli.output import count, size, stdout
+from ohlcache.cli.parameters import moments, series, time_range
+from ohlcache.cli.reading import read_pieces, stored_range
+from ohlcache.errors import OhlcacheError
+from ohlcache.sources.files import EXPORT_FORMATS, Exported, export
+
+_PIECE = 500_000  # candles
+_BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".feather": "feather", ".json": "ccxt-json"}
+_COMPRESSED = {".gz", ".zst", ".xz", ".bz2"}
+
+output = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file, or a folder, in which it is named as freqtrade does.",
+)
+file_format = click.option(
+    "--format",
+    "kind",
+    type=click.Choice(EXPORT_FORMATS),
+    help="default: told from the name of the file.",
+)
+
+
+@subcommand("export")
+@series
+@file_format
+@output
+@time_range
+def command(
+    invocation: Invocation,
+    symbol: str,
+    timeframe: str,
+    venue: str | None,
+    kind: str | None,
+    output: Path | None,
+    start: str | None,
+    end: str | None,
+) -> int | None:
+    """Write candles to a file for other tools.
+
+    What is imported again is bit for bit what was exported. A timeframe that is not stored is made
+    from a stored one that divides it.
+    """
+    if output is None:
+        raise click.UsageError("no file to write to: give -o FILE")
+    kind = kind or format_of(output)
+    low, high = moments(start, end)
+    with invocation.open_existing() as md:
+        range_ = stored_range(md, symbol, low, high, venue)
+        step = _PIECE * Timeframe.parse(timeframe).milliseconds
+        pieces = [
+            Interval(at, min(at + step, range_.end)) for at in range(range_.start, range_.end, step)
+        ]
+        blocks = read_pieces(md, symbol, timeframe, pieces, venue)
+        exported = export(blocks, output, format=kind, symbol=symbol, timeframe=timeframe)
+    report(invocation, exported, kind)
+    return None
+
+
+def format_of(path: Path) -> str:
+    """The format that the name of a file stands for. Raises UsageError where it does not say."""
+    suffixes = [suffix for suffix in path.suffixes if suffix not in _COMPRESSED]
+    kind = _BY_SUFFIX.get(suffixes[-1]) if suffixes else None
+    if kind is None:
+        raise click.UsageError(f"{path} does not tell the format: give --format")
+    return kind
+
+
+def report(invocation: Invocation, exported: Exported, kind: str) -> None:
+    """Say what was written."""
+    if not exported.rows:
+        exported.path.unlink()
+        raise OhlcacheError("there are no candles in this range: nothing was written")
+    of_bytes = exported.path.stat().st_size
+    if invocation.as_json:
+        invocation.print_json(
+            {
+                "path": str(exported.path),
+                "format": kind,
+                "rows": exported.rows,
+                "bytes": of_bytes,
+                "left_out": exported.left_out,
+            }
+        )
+        return
+    stdout().print(f"{exported.path}: {count(exported.rows, 'candle')}, {kind}, {size(of_bytes)}")
+    if exported.left_out:
+        stdout().print(f"{kind} has no place for: {', '.join(exported.left_out)}", style="yellow")

@@ -1,0 +1,49 @@
+"""``ohlcache repair``: fetch damaged parts again."""
+
+from __future__ import annotations
+
+import click
+
+from ohlcache.cli.commands.verify import problem_document
+from ohlcache.cli.exchange import source_named
+from ohlcache.cli.invocation import Invocation, subcommand
+from ohlcache.cli.output import count, moment, stdout
+from ohlcache.cli.progress import progress
+
+
+@subcommand("repair")
+@click.option("--exchange", metavar="NAME", help="Where damaged parts are fetched from.")
+def command(invocation: Invocation, exchange: str | None) -> int | None:
+    """Fetch damaged parts again from an exchange.
+
+    Only series of that exchange are mended; without one the problems are listed and nothing is
+    changed. The exit code is 1 when problems remain.
+    """
+    source = None if exchange is None else source_named(exchange)
+    with invocation.open_existing(source) as md, progress("verifying", "series") as bar:
+        report = md.repair(lambda done, total: bar.update(done / max(total, 1), done))
+    if invocation.as_json:
+        document = {
+            "ok": report.ok,
+            "refetched": [
+                {"series": name, "range": list(range_)} for name, range_ in report.refetched
+            ],
+            "remaining": [problem_document(problem) for problem in report.remaining],
+        }
+        invocation.print_json(document)
+        return None if report.ok else 1
+    console = stdout()
+    for name, (start, end) in report.refetched:
+        console.print(f"{name}: {moment(start)} to {moment(end)} fetched again", style="green")
+    for problem in report.remaining:
+        console.print(str(problem), style="red")
+    if report.ok:
+        console.print("all is well" if not report.refetched else "all is well again")
+    else:
+        remedy = (
+            "name the exchange with --exchange"
+            if exchange is None
+            else "what came from files has to be deleted and imported again"
+        )
+        console.print(f"{count(len(report.remaining), 'problem')} left: {remedy}", style="red")
+    return None if report.ok else 1

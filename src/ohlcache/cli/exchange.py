@@ -1,0 +1,15 @@
+"""The source that a name on the command line means."""
+
+from __future__ import annotations
+
+from ohlcache.sources import CcxtSource, Source, SyntheticSource
+
+SYNTHETIC = "synthetic"
+
+
+def source_named(name: str) -> Source:
+    """An exchange by its ccxt name, or the synthetic generator.
+
+    Raises MissingExtra without ccxt, InvalidArgument for a name that ccxt does not know.
+    """
+    return SyntheticSource() if name == SYNTHETIC else CcxtSource(name)

@@ -1,0 +1,96 @@
+"""What every command has: the store it works on, and whether it answers in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from ohlcache.history import MarketData
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class Interrupted(Exception):
+    """Ctrl-C; the message says what is stored and how to go on."""
+
+
+@dataclass
+class Invocation:
+    """One run of the command line. ``store`` is what ``ohlcache.open`` takes as location."""
+
+    store: str | None = None
+    as_json: bool = False
+
+    def database(self) -> Path:
+        """The file that the store is in, or will be."""
+        from ohlcache.runtime import _database_path
+        from ohlcache.settings import as_settings
+
+        return _database_path(str(self.store or as_settings(None).history.location))
+
+    def open(self, source: Any = None) -> MarketData:
+        """The store, created where it does not exist."""
+        import ohlcache
+
+        return ohlcache.open(self.store, source=source)
+
+    def open_existing(self, source: Any = None) -> MarketData:
+        """The store. Raises InvalidArgument where there is none: a typing error makes no store."""
+        from ohlcache.errors import InvalidArgument
+
+        path = self.database()
+        if not path.exists():
+            raise InvalidArgument(
+                f"store {path} does not exist: import or fetch candles first, or name another "
+                "one with --store"
+            )
+        return self.open(source)
+
+    def print_json(self, document: Any) -> None:
+        """One JSON document on stdout."""
+        click.echo(json.dumps(document, allow_nan=False))
+
+
+def _set(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:  # noqa: ARG001
+        if value:
+            setattr(ctx.ensure_object(Invocation), field, value)
+
+    return callback
+
+
+def common_options(function: Decorated) -> Decorated:
+    """--store and --json, which may stand before and after the name of the command."""
+    store = click.option(
+        "--store",
+        metavar="LOCATION",
+        expose_value=False,
+        callback=_set("store"),
+        help="A directory or sqlite:///path; default: OHLCACHE_STORE, or your data directory.",
+    )
+    as_json = click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        callback=_set("as_json"),
+        help="Print one JSON document.",
+    )
+    return store(as_json(function))
+
+
+def subcommand(name: str) -> Callable[[Callable[..., int | None]], click.Command]:
+    """Make a function a command: it is given the Invocation first and returns an exit code.
+
+    Its help line is the first line of the function's docstring.
+    """
+
+    def decorate(function: Callable[..., int | None]) -> click.Command:
+        return click.command(name)(common_options(click.pass_obj(function)))
+
+    return decorate

@@ -1,0 +1,86 @@
+"""A page of candles: the first or the last so many of a range, without reading all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ohlcache.candles import Block, Interval, Timeframe, to_block
+from ohlcache.candles.instant import EARLIEST, LATEST
+from ohlcache.history import MarketData
+
+_WIDER = 8  # how much more is read where candles are thin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """Some candles of a range.
+
+    ``rows`` are the first ones of the range where a start was given, otherwise the last ones.
+    ``next_start`` is the open time at which the next page begins, None on the last one.
+    """
+
+    rows: Block
+    next_start: int | None
+
+
+def read_page(
+    md: MarketData,
+    symbol: str,
+    timeframe: str,
+    start: int | None,
+    end: int | None,
+    *,
+    limit: int,
+    venue: str | None = None,
+) -> Page:
+    """At most ``limit`` candles that open in [start, end), in ms; None leaves an end open.
+
+    Raises what ``MarketData.candles`` raises.
+    """
+
+    def read(low: int | None, high: int | None) -> Block:
+        return to_block(md.candles(symbol, timeframe, low, high, venue=venue, as_="numpy"))
+
+    # One more than asked for tells whether there are more.
+    span = (limit + 1) * Timeframe.parse(timeframe).milliseconds
+    if start is not None:
+        rows = Block.empty()
+        for stop in _wider_ends(start, end, span):
+            rows = read(start, stop)
+            if len(rows) > limit:
+                return Page(rows.slice(0, limit), int(rows.times[limit]))
+        return Page(rows, None)
+    known = extent(md, symbol, venue)
+    if known is None:
+        return Page(read(None, end), None)  # which says what is missing
+    latest = known.end if end is None else min(end, known.end)
+    while True:
+        low = latest - span
+        rows = read(max(low, EARLIEST), end)
+        if len(rows) >= limit or low <= known.start:
+            return Page(rows.slice(max(0, len(rows) - limit), len(rows)), None)
+        span *= _WIDER
+
+
+def _wider_ends(start: int, end: int | None, span: int) -> Iterator[int | None]:
+    """Ends of ranges to try, in turn; the last one is the end itself."""
+    for _ in range(3):
+        stop = start + span
+        if stop >= (LATEST if end is None else end):
+            break
+        yield stop
+        span *= _WIDER
+    yield end
+
+
+def extent(md: MarketData, symbol: str, venue: str | None = None) -> Interval | None:
+    """First open and last end, in ms, of all that is stored of a symbol, in any timeframe."""
+    known = [
+        (info.start, info.end)
+        for info in md.series()
+        if info.symbol == symbol and venue in (None, info.venue)
+    ]
+    starts = [start for start, _ in known if start is not None]
+    ends = [end for _, end in known if end is not None]
+    return Interval(min(starts), max(ends)) if starts and ends else None

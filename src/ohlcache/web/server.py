@@ -1,0 +1,80 @@
+"""A production WSGI server that can be run here or beside other work, and stopped."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+from waitress import create_server, wasyncore
+from waitress.trigger import trigger
+
+from ohlcache.errors import InvalidArgument
+
+_THREADS = 8
+_LARGEST_REQUEST = 64 * 1024  # of which none needs a body
+
+
+class Server:
+    """Waitress on an address, from when it is made until it is closed. A context manager.
+
+    ``port`` 0 takes a free one; ``url`` says which. Raises InvalidArgument for an address that
+    cannot be listened on.
+    """
+
+    def __init__(self, application: Any, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._map: dict[int, Any] = {}
+        try:
+            self._server = create_server(
+                application,
+                self._map,
+                host=host,
+                port=port,
+                threads=_THREADS,
+                ident=None,
+                max_request_body_size=_LARGEST_REQUEST,
+            )
+        except (OSError, ValueError) as error:
+            raise InvalidArgument(
+                f"host {host} port {port} cannot be listened on ({error}): use another --port"
+            ) from error
+        # Waitress knows no other way to be stopped from another thread than a trigger of our own.
+        self._trigger = trigger(self._map)
+        self._thread: threading.Thread | None = None
+        listens = getattr(self._server, "effective_listen", None)
+        self._port = listens[0][1] if listens else self._server.effective_port
+        self._host = f"[{host}]" if ":" in host else host
+
+    @property
+    def url(self) -> str:
+        """Where the server is, without a slash at the end."""
+        return f"http://{self._host}:{self._port}"
+
+    def run(self) -> None:
+        """Serve in this thread until Ctrl-C or, from another thread, :meth:`close`."""
+        self._server.run()
+
+    def start(self) -> None:
+        """Serve in a thread of its own until :meth:`close`."""
+        self._thread = threading.Thread(target=self.run, name="ohlcache-server")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop: requests under way are finished, connections closed."""
+        if self._thread is not None:
+            self._trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
+            self._thread.join()
+            self._thread = None
+        self._server.task_dispatcher.shutdown()
+        wasyncore.close_all(self._map)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
