@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from ohlcache.candles import Grid, IntervalSet, Timeframe
 from ohlcache.candles.interval import intersection, normalise
 from ohlcache.candles.resample import divides
+from ohlcache.history.reading import Series
 from ohlcache.history.reports import SeriesKey
-from ohlcache.history.store import Series
 
 
 def bases(key: SeriesKey, catalogue: Iterable[Series]) -> list[Series]:

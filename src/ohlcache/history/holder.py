@@ -15,8 +15,9 @@ from ohlcache.candles import Block, Interval, IntervalSet
 from ohlcache.candles.interval import covers, difference
 from ohlcache.history.chunks import window, window_length
 from ohlcache.history.memory import Run
+from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey
-from ohlcache.history.store import Reading, Series, Store
+from ohlcache.history.store import Store
 
 _BEGINNING, _END = -(2**62), 2**62
 

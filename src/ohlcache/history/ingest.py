@@ -8,8 +8,10 @@ from ohlcache.candles import Anchor, Block, Grid, Interval, IntervalSet, Timefra
 from ohlcache.candles.grid import detect_anchor
 from ohlcache.candles.quality import OFF_GRID, Inspection, inspect
 from ohlcache.errors import CandlesRefused, InvalidArgument
+from ohlcache.history.reading import Series
 from ohlcache.history.reports import SeriesKey, WriteReport
-from ohlcache.history.store import AnchorMoved, Changed, Series, Store
+from ohlcache.history.store import AnchorMoved, Store
+from ohlcache.history.writing import Changed
 
 
 def ingest(

@@ -18,7 +18,8 @@ from ohlcache.errors import InvalidArgument, UnknownSymbol
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.holder import Holder
 from ohlcache.history.ingest import ingest
-from ohlcache.history.reader import Reader, Request, drive, drive_async, unknown_series
+from ohlcache.history.walk import Reader, Request, drive, drive_async, unknown_series
+from ohlcache.history.reading import Series
 from ohlcache.history.repair import repair
 from ohlcache.history.reports import (
     RepairReport,
@@ -27,7 +28,7 @@ from ohlcache.history.reports import (
     VerifyReport,
     WriteReport,
 )
-from ohlcache.history.store import Series, Store
+from ohlcache.history.store import Store
 from ohlcache.history.verify import Progress, verify
 from ohlcache.sources.protocol import Source
 

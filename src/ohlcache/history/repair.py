@@ -7,8 +7,9 @@ from ohlcache.candles.interval import intersection
 from ohlcache.history.chunks import Piece
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.ingest import ingest
+from ohlcache.history.reading import Series
 from ohlcache.history.reports import RepairReport
-from ohlcache.history.store import Series, Store
+from ohlcache.history.store import Store
 from ohlcache.history.verify import Progress, verify
 
 

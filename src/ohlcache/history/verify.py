@@ -14,8 +14,9 @@ from ohlcache.candles.merge import merge
 from ohlcache.candles.quality import Findings, flag
 from ohlcache.errors import ChunkError
 from ohlcache.history.chunks import Piece, window, window_length
+from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import Problem, SeriesKey, VerifyReport
-from ohlcache.history.store import Reading, Series, Store
+from ohlcache.history.store import Store
 
 Progress = Callable[[int, int], None]  # series done, of how many
 

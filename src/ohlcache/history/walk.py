@@ -24,8 +24,9 @@ from ohlcache.errors import FetchError, InvalidArgument, UnknownSymbol, Unsuppor
 from ohlcache.history.derive import bases, complete_buckets, derived_grid
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.holder import Holder
+from ohlcache.history.reading import Series
 from ohlcache.history.reports import SeriesKey
-from ohlcache.history.store import Series, Store
+from ohlcache.history.store import Store
 
 Result = TypeVar("Result")
 Step = Callable[[], Any] | Future[Any]

@@ -1,0 +1,176 @@
+"""Reading a store: the catalogue, coverage and candles, all of one moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ohlcache.candles import OHLCV, Anchor, Block, Grid, Interval, IntervalSet, Timeframe
+from ohlcache.candles.quality import Findings, Offender
+from ohlcache.errors import ChunkError, StoreDamaged
+from ohlcache.history.chunks import BODY, RECENT, Piece, assemble
+from ohlcache.history.database import Database
+from ohlcache.history.reports import SeriesInfo, SeriesKey
+
+_ROWS_WORTH_A_HELPER = 100_000  # fewer are decoded sooner than a thread starts
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A row of the catalogue."""
+
+    id: int
+    key: SeriesKey
+    anchor: Anchor
+    names: tuple[str, ...]
+    revision: int
+    epoch: int
+
+    @property
+    def grid(self) -> Grid:
+        """The open times that its candles can have."""
+        return Grid(self.key.timeframe, self.anchor)
+
+
+class Reading:
+    """What can be read, all of one moment."""
+
+    def __init__(self, connection: sqlite3.Connection, database: Database | None = None) -> None:
+        """With a ``database``, large reads take further connections to it."""
+        self._connection = connection
+        self._database = database
+
+    def clock(self) -> tuple[int, int]:
+        """The store's revision and its number of deletions."""
+        row: tuple[int, int] = self._connection.execute("SELECT * FROM clock").fetchone()
+        return row
+
+    def all_series(self, after: int = -1) -> list[Series]:
+        """The catalogue, or what of it changed after a revision."""
+        rows = self._connection.execute(
+            "SELECT id, venue, symbol, timeframe, zone, zone_offset, extras, revision, epoch "
+            "FROM series WHERE revision > ? ORDER BY venue, symbol, timeframe",
+            (after,),
+        )
+        return [_series(row) for row in rows]
+
+    def series(self, key: SeriesKey) -> Series | None:
+        """One series, or None."""
+        row = self._connection.execute(
+            "SELECT id, venue, symbol, timeframe, zone, zone_offset, extras, revision, epoch "
+            "FROM series WHERE venue = ? AND symbol = ? AND timeframe = ?",
+            key_row(key),
+        ).fetchone()
+        return _series(row) if row else None
+
+    def coverage(self, series: Series) -> IntervalSet:
+        """The ranges that were fetched."""
+        rows = self._connection.execute(
+            "SELECT start, end FROM coverage WHERE series = ? ORDER BY start", (series.id,)
+        )
+        return tuple(Interval(*row) for row in rows)
+
+    def pieces(self, series: Series, start: int, end: int, after: int = -1) -> list[Piece]:
+        """The layers of the windows that start in [start, end), changed after a revision."""
+        rows = self._connection.execute(
+            "SELECT start, layer, first, last, rows FROM chunk WHERE series = ? AND start >= ? "
+            "AND start < ? AND revision > ? ORDER BY start, layer",
+            (series.id, start, end, after),
+        )
+        return [Piece(*row) for row in rows]
+
+    def chunks(self, series: Series, start: int, end: int, after: int = -1) -> Iterator[bytes]:
+        """The bytes of the same layers, in the same order."""
+        rows = self._connection.execute(
+            "SELECT data FROM chunk WHERE series = ? AND start >= ? AND start < ? "
+            "AND revision > ? ORDER BY start, layer",
+            (series.id, start, end, after),
+        )
+        return (row[0] for row in rows)
+
+    def rows(self, series: Series, start: int, end: int, after: int = -1) -> Block:
+        """The candles of the windows that start in [start, end).
+
+        Raises StoreDamaged, which names series and range, where a chunk fails its checksum.
+        """
+        pieces = self.pieces(series, start, end, after)
+        try:
+            rows = sum(piece.rows for piece in pieces)
+            with self._helpers(rows // _ROWS_WORTH_A_HELPER) as helpers:
+                readers = [partial(one.chunks, series, after=after) for one in (self, *helpers)]
+                return assemble(pieces, readers, series.names)
+        except ChunkError as error:
+            raise StoreDamaged(
+                f"series {series.key}: {error} (verify says where, repair fetches it again)"
+            ) from error
+
+    @contextmanager
+    def _helpers(self, wanted: int) -> Iterator[list[Reading]]:
+        """Further readings of the same moment, so that all cores can read and decode at once."""
+        helpers: list[Reading] = []
+        with ExitStack() as stack:
+            if self._database is not None:
+                for _ in range(min(wanted, (os.cpu_count() or 1) - 1)):
+                    helper = Reading(stack.enter_context(self._database.reading()))
+                    if helper.clock() == self.clock():
+                        helpers.append(helper)
+            yield helpers
+
+    def info(self, series: Series) -> SeriesInfo:
+        """Rows, range and size of a series."""
+        pieces = self.pieces(series, -(2**62), 2**62)
+        size = self._connection.execute(
+            "SELECT sum(length(data)) FROM chunk WHERE series = ?", (series.id,)
+        ).fetchone()[0]
+        key = series.key
+        return SeriesInfo(
+            key.venue,
+            key.symbol,
+            str(key.timeframe),
+            rows=self._count_rows(series, pieces),
+            start=min((piece.first for piece in pieces), default=None),
+            end=series.grid.next(max(piece.last for piece in pieces)) if pieces else None,
+            columns=series.names,
+            anchor=str(series.anchor),
+            bytes=size or 0,
+        )
+
+    def _count_rows(self, series: Series, pieces: list[Piece]) -> int:
+        total = 0
+        bodies = {piece.start: piece for piece in pieces if piece.layer == BODY}
+        for piece in pieces:
+            body = bodies.get(piece.start)
+            if piece.layer == RECENT and body is not None and piece.first <= body.last:
+                rows = self.rows(series, piece.start, piece.start + 1)
+                total += len(rows) - body.rows
+            else:
+                total += piece.rows
+        return total
+
+    def refused(self, series: Series) -> Findings:
+        """The rows that writes to a series turned away and that no later write brought right."""
+        rows = self._connection.execute(
+            "SELECT time, reason, detail FROM refused WHERE series = ? ORDER BY time", (series.id,)
+        ).fetchall()
+        counts: dict[str, int] = {}
+        for _, reason, _ in rows:
+            counts[reason] = counts.get(reason, 0) + 1
+        return Findings(counts, tuple(Offender(*row) for row in rows[:10]))
+
+
+def _series(row: tuple[Any, ...]) -> Series:
+    id_, venue, symbol, timeframe, zone, offset, extras, revision, epoch = row
+    key = SeriesKey(venue, symbol, Timeframe.parse(timeframe))
+    names = (*OHLCV, *json.loads(extras))
+    return Series(id_, key, Anchor(zone, offset), names, revision, epoch)
+
+
+def key_row(key: SeriesKey) -> tuple[str, str, str]:
+    """The columns that name a series."""
+    return key.venue, key.symbol, str(key.timeframe)
