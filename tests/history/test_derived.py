@@ -104,3 +104,14 @@ def test_a_timeframe_that_the_source_lacks_is_fetched_as_its_base(tmp_path):
         assert asked == [("1m", T0 + 30 * MINUTE, T0 + 2 * HOUR)]
         with pytest.raises(UnsupportedBySource, match="30s .*use one of 1m"):
             market_data.candles("X", "30s", T0, T0 + HOUR)
+
+
+def test_bases_with_different_sessions_do_not_mix(md):
+    day = 24 * HOUR
+    hours = make_block(24 * 30, step=HOUR)
+    md.write("X", "1h", hours)
+    md.write("X", "1d", make_block(30, start=T0 + 22 * HOUR, step=day, seed=5))
+    md.write("Y", "1h", hours)
+    assert len(md.candles("X", "1w", T0, T0 + 30 * day)) > 0
+    assert len(md.candles("X", "1d", T0, T0 + 30 * day)) == 30
+    assert len(md.candles("Y", "1d", T0, T0 + 30 * day)) == 30

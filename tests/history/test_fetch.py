@@ -313,7 +313,9 @@ def test_many_symbols_are_fetched_in_parallel_and_one_failure_spares_the_others(
     venue = Venue(concurrency=4)
     md = opened(venue)
     venue.gate.clear()
-    many = threading.Thread(target=lambda: md.candles_many("ABCD", "1m", T0, T0 + 100 * MINUTE))
+    many = threading.Thread(
+        target=md.candles_many, args=(list("ABCD"), "1m", T0, T0 + 100 * MINUTE)
+    )
     many.start()
     while venue.under_way < 4:
         pass
@@ -329,7 +331,7 @@ def test_many_symbols_are_fetched_in_parallel_and_one_failure_spares_the_others(
 
     other = opened(Picky())
     with pytest.raises(UnknownSymbol, match="'E'"):
-        other.candles_many("EFG", "1m", T0, T0 + 100 * MINUTE)
+        other.candles_many(list("EFG"), "1m", T0, T0 + 100 * MINUTE)
     assert {info.symbol for info in other.series()} >= {"F", "G"}
 
 
@@ -384,3 +386,140 @@ def test_coroutine_functions_are_sources_too(tmp_path):
 
     with ohlcache.open(tmp_path, source=source) as md:
         assert len(md.candles("X", "1m", T0, T0 + 50 * MINUTE)) == 50
+
+
+def test_the_newest_candle_of_an_anchored_series_is_fetched_once_it_is_closed(opened):
+    day = 1440 * MINUTE
+    opens = T0 + 22 * 60 * MINUTE + np.arange(40) * day  # 22:00 UTC, which nobody told us
+    history = Block(opens, make_block(40).values)
+    venue = Venue(history=history, now=int(opens[30]) + 12 * 60 * MINUTE)
+    md = opened(venue)
+    md.candles("X", "1d", T0, T0 + 100 * day)
+    venue.time += 5 * day
+    assert len(md.candles("X", "1d", T0, T0 + 100 * day)) == 35
+
+
+def test_a_clock_that_steps_back_loses_no_candle(opened):
+    class Unsteady(Venue):
+        def now(self):
+            self.time, later = self.time - 10, self.time
+            return later
+
+    venue = Unsteady(now=T0 + 100 * MINUTE + 5)
+    md = opened(venue)
+    read(md, 0, 100)
+    venue.time = T0 + 200 * MINUTE
+    assert read(md, 0, 100).identical(HISTORY.slice(0, 100))
+
+
+def test_a_read_up_to_now_ends_although_candles_go_on_closing(opened):
+    class Slow(Venue):
+        def fetch(self, symbol, timeframe, start, end):
+            self.time += MINUTE
+            return super().fetch(symbol, timeframe, start, end)
+
+    venue = Slow(now=T0 + 100 * MINUTE)
+    md = opened(venue)
+    assert len(md.candles("X", "1m", T0, None)) == 100
+    assert len(md.candles("X", "1m", T0, T0 + 5_000 * MINUTE)) == 101
+
+
+def test_refused_rows_are_gaps_of_their_own_kind(opened):
+    history = Block(HISTORY.times, HISTORY.values.copy())
+    history.column("close")[5] = np.nan
+    venue = Venue(history=history.take(np.r_[0:7, 8:100]))
+    md = opened(venue)
+    read(md, 0, 100)
+    assert [(gap.kind, gap.candles) for gap in md.gaps("X", "1m")] == [("refused", 1), ("empty", 1)]
+
+
+def test_an_empty_answer_for_the_newest_candles_makes_no_series(opened):
+    venue = Venue(history=HISTORY.slice(0, 0), now=T0 + 100 * MINUTE + 1)
+    md = opened(venue)
+    assert len(read(md, 99, 100)) == 0
+    assert md.series() == []
+
+
+def test_two_openings_of_one_store_do_not_fetch_a_page_twice(opened):
+    quick, slow = Venue(page_size=100), Venue(page_size=100)
+    one, other = opened(quick), opened(slow)
+    slow.gate.clear()
+    reader = threading.Thread(target=read, args=(other, 0, 300))
+    reader.start()
+    while not slow.under_way:
+        pass
+    read(one, 0, 300)
+    slow.gate.set()
+    reader.join()
+    assert slow.asked == [Interval(T0, T0 + 100 * MINUTE)]
+    assert one.verify().ok
+
+
+def test_a_venue_that_is_not_the_sources_is_unknown(opened):
+    md = opened(Venue())
+    with pytest.raises(UnknownSymbol, match="venue typo"):
+        md.candles("X", "1m", T0, T0 + MINUTE, venue="typo")
+
+
+def test_closing_ends_those_who_wait_with_an_error_of_ours(opened):
+    venue = Venue(page_size=10)
+    md = opened(venue)
+    venue.gate.clear()
+    outcome = []
+
+    def reading():
+        try:
+            read(md, 0, 1_000)
+        except ohlcache.OhlcacheError as error:
+            outcome.append(str(error))
+
+    reader = threading.Thread(target=reading)
+    reader.start()
+    while not venue.under_way:
+        pass
+    closing = threading.Thread(target=md.close)
+    closing.start()
+    venue.gate.set()
+    closing.join()
+    reader.join()
+    assert "closed" in outcome[0]
+    assert len(venue.asked) < 10
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda md: md.candles("X", "1m", T0, T0 + MINUTE),
+        lambda md: md.write("X", "1m", HISTORY),
+        lambda md: md.series(),
+        lambda md: md.prefetch("X", "1m", T0, T0 + MINUTE),
+    ],
+)
+def test_what_is_closed_says_so(opened, use):
+    md = opened(Venue())
+    md.close()
+    with pytest.raises(ohlcache.OhlcacheError, match="is closed: open it again"):
+        use(md)
+
+
+def test_failures_are_told_in_one_line(opened):
+    venue = Venue()
+    venue.failures = [TypeError("one\ntwo")]
+    with pytest.raises(FetchError) as caught:
+        read(opened(venue), 0, 10)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_memory_bound_holds_for_derived_candles_too(opened):
+    md = opened(Venue(), memory_bytes=400_000)
+    read(md, 0, 10_000)
+    for start in range(0, 3_000, 100):
+        md.candles("X", "2m", T0 + start * MINUTE, T0 + 9_000 * MINUTE)
+        assert md.stats()["memory"]["bytes"] <= 400_000
+
+
+def test_a_timeframe_is_made_from_what_the_source_has_when_nothing_is_stored(opened):
+    venue = Venue(timeframes=frozenset({"1m", "7m"}))
+    md = opened(venue)
+    assert len(md.candles("X", "1h", T0, T0 + 120 * MINUTE)) == 2
+    assert [(info.timeframe, info.rows) for info in md.series()] == [("1m", 120)]

@@ -318,14 +318,14 @@ def test_async_reads_and_many(md):
         md.write(symbol, "1m", make_block(100, seed=seed))
 
     async def read():
-        many = await md.acandles_many("ABC", "1m", T0, T0 + DAY)
+        many = await md.acandles_many(list("ABC"), "1m", T0, T0 + DAY)
         one = await md.acandles("A", "1m", T0, T0 + DAY)
         return many, one
 
     many, one = asyncio.run(read())
     assert list(many) == ["A", "B", "C"]
     pd.testing.assert_frame_equal(many["A"], one)
-    same = md.candles_many("ABC", "1m", T0, T0 + DAY)
+    same = md.candles_many(list("ABC"), "1m", T0, T0 + DAY)
     pd.testing.assert_frame_equal(many["C"], same["C"])
 
 
@@ -357,3 +357,61 @@ def test_memory_is_bounded_and_reads_stay_right(tmp_path):
                 assert read.identical(make_block(30_000, seed=seed))
                 assert market_data.stats()["memory"]["bytes"] <= 4 * 2**20
         assert market_data.stats()["memory"]["evictions"] > 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [1, 2, 3],
+        [[T0, "a", 2, 1, 1, 1]],
+        {"timestamp": 5, **dict.fromkeys(OHLCV, 1.0)},
+        np.zeros((2, 2, 6)),
+        [[T0, [1], 2, 1, 1, 1]],
+        [[float("inf"), 1, 2, 1, 1, 1]],
+        [[2**70, 1, 2, 1, 1, 1]],
+    ],
+)
+def test_data_that_is_no_table_is_refused_in_one_line(md, data):
+    with pytest.raises(InvalidArgument) as caught:
+        md.write(*BTC, data)
+    assert "\n" not in str(caught.value)
+    assert md.series() == []
+
+
+def test_columns_that_repeat_a_name_are_refused(md):
+    frame = to_frame(make_block(10)).rename(columns=str.title)
+    with pytest.raises(InvalidArgument, match="two columns for open"):
+        md.write(*BTC, frame.assign(open=1.0))
+    with pytest.raises(InvalidArgument, match="two columns 'Close'"):
+        md.write(*BTC, frame[["Open", "High", "Low", "Close", "Close", "Volume"]])
+
+
+@pytest.mark.parametrize("symbol", ["", "\ud800", "a\0b", None, 5])
+def test_symbols_that_are_no_text_are_refused(md, symbol):
+    with pytest.raises(InvalidArgument, match="symbol is"):
+        md.write(symbol, "1m", make_block(1))
+
+
+def test_ranges_that_end_before_the_history_begins(md):
+    md.write(*BTC, make_block(10))
+    assert len(md.candles(*BTC, end="1990-01-01")) == 0
+    assert md.gaps(*BTC, end="1990-01-01") == []
+    for method in (md.gaps, md.delete, md.candles):
+        with pytest.raises(InvalidArgument, match="not before end"):
+            method(*BTC, "2020-01-02", "1990-01-01")
+
+
+def test_a_new_column_of_nothing_is_seen_by_everyone(md, tmp_path):
+    md.write(*BTC, make_block(10))
+    with ohlcache.open(tmp_path / "store") as other:
+        other.candles(*BTC)
+        block = make_block(10)
+        names = (*OHLCV, "trades")
+        md.write(*BTC, Block(block.times, np.vstack([block.values, np.full(10, np.nan)]), names))
+        assert list(other.candles(*BTC).columns) == list(names)
+
+
+def test_one_symbol_and_one_column_may_be_given_as_texts(md):
+    md.write(*BTC, make_block(10))
+    assert list(md.candles_many("BTC/USDT", "1m")) == ["BTC/USDT"]
+    assert list(md.candles(*BTC, columns="close").columns) == ["close"]

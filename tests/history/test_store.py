@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -120,6 +123,48 @@ def test_a_forked_child_reads_and_writes_with_connections_of_its_own(tmp_path):
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == 0
         assert len(md.candles(*BTC, T0, T0 + 300_000 * MINUTE)) == 100_010
+
+
+def _in_child(use):
+    """Run in a forked child, which is ended if it hangs; whether it returned something true."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if use() else 1)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_forked_child_sees_what_was_written_after_the_fork(tmp_path):
+    block = make_block(1_000)
+    with ohlcache.open(tmp_path) as md, ohlcache.open(tmp_path) as other:
+        md.write(*BTC, block)
+        md.candles(*BTC, T0, T0 + MINUTE)
+        ready, go = os.pipe()
+
+        def use():
+            os.read(ready, 1)
+            return md.candles(*BTC, T0, T0 + MINUTE)["volume"].iloc[0] == 555.0
+
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            os._exit(0 if use() else 1)
+        other.write(*BTC, Block(block.times[:1], np.vstack([block.values[:4, :1], [[555.0]]])))
+        os.write(go, b"x")
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_forked_child_can_fetch_and_read_asynchronously(tmp_path):
+    history = make_block(1_000)
+    with ohlcache.open(tmp_path, source=lambda *asked: history.between(*asked[2:])) as md:
+
+        def read(start):
+            frame = asyncio.run(md.acandles(*BTC, T0 + start * MINUTE, T0 + 100 * MINUTE))
+            return len(frame) == 100 - start
+
+        assert read(50)
+        assert _in_child(lambda: read(0))
 
 
 # -- what is not a store, or cannot be used as one ----------------------------------------------
@@ -264,6 +309,44 @@ def test_repair_fetches_what_is_damaged_again(tmp_path):
         assert to_block(md.candles(*BTC, T0, T0 + 100_000 * MINUTE)).identical(history)
         assert md.coverage(*BTC) == [(T0, T0 + 100_000 * MINUTE)]
         assert len(asked) == 1
+
+
+def test_a_repair_that_would_lose_candles_changes_nothing(tmp_path):
+    with ohlcache.open(tmp_path) as md:
+        md.write(*BTC, make_block(100_000))
+    _damage(tmp_path)
+
+    def failing(*_):
+        raise AttributeError("bug")
+
+    for source in (lambda *_: [], failing):
+        with ohlcache.open(tmp_path, source=source) as md:
+            report = md.repair()
+            assert not report.ok
+            assert report.refetched == ()
+            assert not md.verify().ok
+
+
+def test_a_damaged_range_can_be_deleted_and_imported_again(tmp_path):
+    block = make_block(100_000)
+    with ohlcache.open(tmp_path) as md:
+        md.write(*BTC, block)
+        _damage(tmp_path)
+        damaged = md.verify().problems[0].range
+        md.delete(*BTC, *damaged)
+        assert md.verify().ok
+        md.write(*BTC, block)
+        assert to_block(md.candles(*BTC)).identical(block)
+
+
+@pytest.mark.parametrize("data", [7, "text", b"", b"OHLC\1\0\0\0\xff\xff\xff\xff"])
+def test_verify_survives_whatever_stands_in_a_chunk(tmp_path, data):
+    with ohlcache.open(tmp_path) as md:
+        md.write(*BTC, make_block(1_000))
+        with sqlite3.connect(tmp_path / SQLITE) as connection:
+            connection.execute("UPDATE chunk SET data = ?", (data,))
+        connection.close()
+        assert not md.verify().ok
 
 
 def test_a_damaged_file_is_reported(tmp_path):

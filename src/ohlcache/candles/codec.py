@@ -89,10 +89,10 @@ def decode(data: bytes) -> Block:
     Raises ChunkDamaged for truncated, altered or foreign bytes, ChunkVersionUnsupported for a
     chunk of a newer ohlcache.
     """
-    header = read_header(data)
+    header, at = _open(data)
     times = np.empty(header.rows, np.int64)
     values = np.empty((len(header.names), header.rows))
-    decode_into(data, times, values, header.names)
+    _decode_sections(data, at, header, times, values, header.names)
     return Block(times, values, header.names)
 
 
@@ -102,11 +102,23 @@ def decode_into(data: bytes, times: Times, values: Values, names: tuple[str, ...
     ``names`` must hold the chunk's columns; one that the chunk lacks becomes NaN. Raises as
     :func:`decode` does.
     """
-    header, at = _parse_header(data)
+    header, at = _open(data)
     if header.rows != len(times):
         raise ChunkDamaged(f"chunk holds {header.rows} rows, not {len(times)}: fetch it again")
+    _decode_sections(data, at, header, times, values, names)
+
+
+def _open(data: bytes) -> tuple[Header, int]:
+    """The header, and where the sections begin, of a chunk whose checksum is right."""
+    header, at = _parse_header(data)
     if zlib.crc32(memoryview(data)[: -_CHECKSUM.size]) != _CHECKSUM.unpack(data[-4:])[0]:
         raise ChunkDamaged("chunk fails its checksum: fetch or import its range again")
+    return header, at
+
+
+def _decode_sections(
+    data: bytes, at: int, header: Header, times: Times, values: Values, names: tuple[str, ...]
+) -> None:
     try:
         sections = _sections(memoryview(data)[at : -_CHECKSUM.size])
         _decode_times(next(sections), times)
@@ -125,6 +137,8 @@ def decode_into(data: bytes, times: Times, values: Values, names: tuple[str, ...
 
 
 def _assemble(block: Block, sections: list[bytes]) -> bytes:
+    if len(set(block.names)) < len(block.names):
+        raise InvalidArgument(f"columns {', '.join(block.names)} repeat a name: rename one")
     extras = [name.encode() for name in block.extras]
     if any(len(name) > 0xFF for name in extras):
         raise InvalidArgument("a column name is longer than 255 bytes: rename the column")
@@ -135,6 +149,8 @@ def _assemble(block: Block, sections: list[bytes]) -> bytes:
 
 
 def _parse_header(data: bytes) -> tuple[Header, int]:
+    if not isinstance(data, bytes):
+        raise ChunkDamaged(f"chunk is a {type(data).__name__}, not bytes: fetch its range again")
     if len(data) < _HEADER.size + _CHECKSUM.size:
         raise ChunkDamaged(f"chunk of {len(data)} bytes is cut short: fetch its range again")
     magic, version, extras, rows = _HEADER.unpack_from(data)

@@ -36,11 +36,21 @@ def to_block(data: Frame) -> Block:
     is a column or, in pandas, a DatetimeIndex. Integer times are milliseconds, naive ones UTC.
     Further numeric columns travel along as float64; columns of text are left out.
 
-    Raises InvalidArgument for a missing column, a time that is no whole millisecond and an
-    integer that float64 cannot hold.
+    Raises InvalidArgument for a missing column, a name that occurs twice, a time that is no whole
+    millisecond, an integer that float64 cannot hold, and whatever is no table of numbers.
     """
     if isinstance(data, Block):
         return data
+    try:
+        return _to_block(data)
+    except InvalidArgument:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidArgument(f"data is no table of candles ({reason}): give numbers") from error
+
+
+def _to_block(data: Frame) -> Block:
     if data is None:
         return Block.empty()
     kind = type(data).__module__.partition(".")[0]
@@ -67,6 +77,9 @@ def _pandas_columns(frame: pd.DataFrame) -> dict[str, Any]:
 
     if isinstance(frame.columns, pd.MultiIndex):
         raise InvalidArgument("data has columns of several levels: select one symbol's columns")
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise InvalidArgument(f"data has two columns {twice!r}: rename one")
     columns = {str(name): _pandas_values(frame[name]) for name in frame.columns}
     if isinstance(frame.index, pd.PeriodIndex):
         columns[TIME] = frame.index.to_timestamp().to_numpy()
@@ -144,6 +157,9 @@ def _from_columns(columns: dict[str, Any]) -> Block:
     times = _times(np.asarray(columns[found[TIME]]))
     taken = set(found.values())
     extras = [name for name in columns if name not in taken and _is_numeric(columns[name])]
+    repeated = [name for name in extras if name in (TIME, *OHLCV)]
+    if repeated:
+        raise InvalidArgument(f"data has two columns for {', '.join(repeated)}: rename one")
     values = np.empty((len(OHLCV) + len(extras), len(times)))
     for row, name in enumerate([*(found[role] for role in OHLCV), *extras]):
         column = _floats(columns[name], name)

@@ -6,7 +6,7 @@ candles, of coverage and of sessions cut the time into pieces, and each piece is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from ohlcache.candles.grid import Grid
 from ohlcache.candles.interval import intersection
 from ohlcache.candles.session import Session
 
-GapKind = Literal["never_fetched", "empty", "closed"]
+GapKind = Literal["never_fetched", "empty", "closed", "refused"]
 _KINDS: tuple[GapKind, ...] = ("never_fetched", "empty", "closed")
 _NEVER_FETCHED, _EMPTY, _CLOSED = range(3)
 
@@ -25,7 +25,8 @@ class Gap(NamedTuple):
     """A run of absent candles of one kind: the first open time, and the first one after it.
 
     kind: "never_fetched": not asked for yet; "empty": asked for, and the venue holds none;
-        "closed": none can be there, as the market was closed.
+        "closed": none can be there, as the market was closed; "refused": the venue gave a row that
+        cannot be a candle.
     candles: how many open times of the grid lie in [start, end).
     """
 
@@ -33,6 +34,28 @@ class Gap(NamedTuple):
     end: int
     kind: GapKind
     candles: int
+
+
+def mark_refused(gaps: Iterable[Gap], grid: Grid, refused: Collection[int]) -> list[Gap]:
+    """The gaps with the open times of refused rows told apart from those that are empty."""
+    marked: list[Gap] = []
+    for gap in gaps:
+        inside = [time for time in refused if gap.start <= time < gap.end]
+        if gap.kind != "empty" or not inside:
+            marked.append(gap)
+            continue
+        start = gap.start
+        for time in sorted(set(inside)):
+            end = grid.next(time)
+            marked += _empty(grid, start, time)
+            marked.append(Gap(time, end, "refused", 1))
+            start = end
+        marked += _empty(grid, start, gap.end)
+    return marked
+
+
+def _empty(grid: Grid, start: int, end: int) -> list[Gap]:
+    return [Gap(start, end, "empty", grid.count(start, end))] if start < end else []
 
 
 def classify(

@@ -93,6 +93,9 @@ _BY_CODE: dict[int, tuple[type[StoreError], str]] = {
 }
 
 
+Token = tuple[int, int]
+
+
 class Database:
     """One SQLite file: connections for many readers, one writer, and one that watches changes."""
 
@@ -106,26 +109,34 @@ class Database:
         self._uri_options = ""
         self._write_lock = threading.RLock()
         self._process = os.getpid()
+        self._generation = 0  # of connections: their versions cannot be compared with others'
+        self._is_closed = False
+        self._unwatched: tuple[int, int, bool] | None = None  # a file that SQLite does not watch
         self._idle: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection | None = None
         with self._errors():
             self._watcher = self._open_first()
 
-    def token(self) -> int:
-        """A number that changes whenever anyone, in any process, commits a change."""
+    def token(self) -> Token:
+        """Differs from an earlier one whenever anyone, in any process, committed a change."""
         self._check_process()
-        version: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
-        return version
+        if self._unwatched is not None:
+            self._look_again()
+        try:
+            version: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        return self._generation, version
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection inside a read transaction: all that it reads is of one moment."""
         self._check_process()
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._connect()
         with self._errors():
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect()
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -161,6 +172,7 @@ class Database:
         if self._process != os.getpid():
             return
         with self._write_lock:
+            self._is_closed = True
             while self._idle:
                 self._idle.pop().close()
             if self._writer is not None:
@@ -196,8 +208,23 @@ class Database:
                 "where it can be written"
             )
         # Without a log nobody is writing, so SQLite may skip the locks that need a writable folder.
+        # It then does not notice writers either, so every token looks at the file.
         self._uri_options = "?mode=ro&immutable=1"
+        self._unwatched = self._look()
         self._connect_checked().close()
+
+    def _look(self) -> tuple[int, int, bool]:
+        file = self.path.stat()
+        return file.st_mtime_ns, file.st_size, self.path.with_name(f"{self.path.name}-wal").exists()
+
+    def _look_again(self) -> None:
+        """Open a read-only file anew when somebody else has written to it."""
+        seen = self._look()
+        if seen == self._unwatched:
+            return
+        with self._write_lock, self._errors():
+            self._open_read_only()
+            self._renew_connections()
 
     def _connect_checked(self) -> sqlite3.Connection:
         connection = self._connect()
@@ -263,19 +290,34 @@ class Database:
 
     def _check_process(self) -> None:
         """A forked child must not touch its parent's connections (SQLite forbids it)."""
+        if self._is_closed:
+            raise StoreError(f"store {self.path} is closed: open it again")
         if self._process != os.getpid():
-            self._inherited = (self._idle, self._writer, self._watcher)  # kept, never closed
+            self._process = os.getpid()
             self._write_lock = threading.RLock()
-            self._process, self._idle, self._writer = os.getpid(), [], None
-            self._watcher = self._connect()
+            with self._errors():
+                self._renew_connections()
+
+    def _renew_connections(self) -> None:
+        self._left = (
+            self._idle,
+            self._writer,
+            self._watcher,
+        )  # kept, since closing would touch them
+        self._idle, self._writer = [], None
+        self._watcher = self._connect()
+        self._generation += 1
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", None)
-            if code is None:
-                raise StoreError(f"store {self.path} is closed or misused: {error}") from error
-            kind, remedy = _BY_CODE.get(code & 0xFF, (StoreError, f"failed: {error}"))
-            raise kind(f"store {self.path} {remedy}") from error
+            raise self._explained(error) from error
+
+    def _explained(self, error: sqlite3.Error) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            return StoreError(f"store {self.path} is closed or misused: {error}")
+        kind, remedy = _BY_CODE.get(code & 0xFF, (StoreError, f"failed: {error}"))
+        return kind(f"store {self.path} {remedy}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,7 +18,7 @@ from pyrate_limiter import Limiter, Rate
 
 from ohlcache.candles import Block, Grid, Interval, IntervalSet, to_block, to_iso
 from ohlcache.candles.interval import difference, intersection, normalise
-from ohlcache.errors import FetchError, OhlcacheError, SourceUnavailable
+from ohlcache.errors import FetchError, OhlcacheError, SourceUnavailable, StoreError
 from ohlcache.history.ingest import ingest
 from ohlcache.history.reports import SeriesKey, WriteReport
 from ohlcache.history.store import Store
@@ -57,10 +56,14 @@ class Fetcher:
         self.source = source
         self.counts: Counter[str] = Counter()
         self._store = store
+        self._unsettled: dict[SeriesKey, tuple[Interval, int]] = {}
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew with threads and locks: a forked child does not have its parent's."""
+        capabilities = self.source.capabilities
         self._lock = threading.Lock()
         self._under_way: defaultdict[SeriesKey, list[_Page]] = defaultdict(list)
-        self._unsettled: dict[SeriesKey, tuple[Interval, int]] = {}
-        capabilities = source.capabilities
         self._limiter = _limiter(capabilities.requests_per_second)
         self._threads = ThreadPoolExecutor(
             max(1, capabilities.concurrency), thread_name_prefix="ohlcache-fetch"
@@ -114,9 +117,13 @@ class Fetcher:
     def close(self) -> None:
         """Let pages under way finish, leave out the others, and close the source."""
         self._threads.shutdown(wait=True, cancel_futures=True)
-        for pages in self._under_way.values():
-            for page in pages:
-                page.outcome.cancel()
+        with self._lock:
+            left_out = [page for pages in self._under_way.values() for page in pages]
+            self._under_way.clear()
+        for page in left_out:
+            page.outcome.set_exception(
+                StoreError(f"store {self._store.path} was closed during a fetch: open it again")
+            )
         close = getattr(self.source, "close", None)
         if close is not None:
             close()
@@ -124,24 +131,26 @@ class Fetcher:
     # -- one page, on a thread of the pool ------------------------------------------------------
 
     def _run(self, key: SeriesKey, grid: Grid, page: _Page, request: _Request) -> None:
-        outcome: Callable[[], None]
+        failure: BaseException | None = None
+        is_stored = not request.has_failed
         try:
-            if not request.has_failed:
-                self._fetch_page(key, grid, page.range)
-            is_stored = not request.has_failed
-            outcome = lambda: page.outcome.set_result(is_stored)  # noqa: E731
+            if is_stored:
+                # Another opening of the same store may have been quicker.
+                for range_ in difference([page.range], self._coverage(key)):
+                    self._fetch_page(key, grid, range_)
         except BaseException as error:  # noqa: BLE001  # whoever waits for the page must hear of it
             request.has_failed = True
-            self.counts[f"error:{type(error).__name__}"] += 1
-            failure = _explained(error, key, page.range, self.source.venue)
-            outcome = lambda: page.outcome.set_exception(failure)  # noqa: E731
+            failure = error
         with self._lock:
             self._under_way[key].remove(page)
-        outcome()
+        if failure is None:
+            page.outcome.set_result(is_stored)
+        else:
+            page.outcome.set_exception(self._explained(failure, key, page.range))
 
     def _fetch_page(self, key: SeriesKey, grid: Grid, range_: Interval) -> None:
         now = self.source.now()
-        block = self.everything_in(key, grid, range_)
+        block = self._complete_answer(key, grid, range_)
         covered = self._settled(key, grid, range_, block, now)
         report = ingest(
             self._store,
@@ -152,7 +161,17 @@ class Fetcher:
         )
         self._count(report)
 
-    def everything_in(self, key: SeriesKey, grid: Grid, range_: Interval) -> Block:
+    def fetch(self, key: SeriesKey, grid: Grid, range_: Interval) -> Block:
+        """All candles that the venue holds in the range, for the caller to store.
+
+        Raises FetchError or another SourceError.
+        """
+        try:
+            return self._complete_answer(key, grid, range_)
+        except Exception as error:  # a source may raise anything
+            raise self._explained(error, key, range_) from error
+
+    def _complete_answer(self, key: SeriesKey, grid: Grid, range_: Interval) -> Block:
         """All candles that the venue holds in the range.
 
         An answer may be cut short at either end by a limit that we do not know of, so what it
@@ -196,6 +215,18 @@ class Fetcher:
             self._unsettled[key] = (Interval(settled, range_.end), now + max(1000, age))
         return max(range_.start, settled)
 
+    def _explained(self, error: BaseException, key: SeriesKey, range_: Interval) -> BaseException:
+        self.counts[f"error:{type(error).__name__}"] += 1
+        if isinstance(error, OhlcacheError) and not isinstance(error, SourceUnavailable):
+            return error
+        failure = FetchError(
+            f"{key.symbol} {key.timeframe} from {self.source.venue}, {to_iso(range_.start)} to "
+            f"{to_iso(range_.end)}: {type(error).__name__}: {' '.join(str(error).split())} (what "
+            "arrived is stored; call again to go on from there)"
+        )
+        failure.__cause__ = error
+        return failure
+
     def _count(self, report: WriteReport) -> None:
         self.counts["pages"] += 1
         self.counts["candles"] += report.added + report.updated
@@ -224,15 +255,3 @@ def _is_worth_retrying(error: Exception) -> bool:
     if isinstance(error, OhlcacheError):
         return isinstance(error, SourceUnavailable)
     return not isinstance(error, _NOT_WORTH_RETRYING)
-
-
-def _explained(error: BaseException, key: SeriesKey, range_: Interval, venue: str) -> BaseException:
-    if isinstance(error, OhlcacheError) and not isinstance(error, SourceUnavailable):
-        return error
-    failure = FetchError(
-        f"{key.symbol} {key.timeframe} from {venue}, {to_iso(range_.start)} to "
-        f"{to_iso(range_.end)}: {type(error).__name__}: {error} (what arrived is stored; call "
-        "again to go on from there)"
-    )
-    failure.__cause__ = error
-    return failure

@@ -14,6 +14,7 @@ from collections import defaultdict
 from ohlcache.candles import Block, Interval, IntervalSet
 from ohlcache.candles.interval import covers, difference
 from ohlcache.history.chunks import window, window_length
+from ohlcache.history.database import Token
 from ohlcache.history.memory import Run
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey
@@ -52,13 +53,17 @@ class Holder:
     def __init__(self, store: Store, max_bytes: int) -> None:
         self._store = store
         self._max_bytes = max_bytes
-        self._token: int | None = None
+        self._token: Token | None = None
         self._clock = (-1, -1)
         self._catalogue: dict[SeriesKey, Series] = {}
         self._held: dict[SeriesKey, Held] = {}
+        self.evictions = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """Make new locks: in a forked child the old ones may be held by threads that are gone."""
         self._lock = threading.Lock()
         self._locks: defaultdict[SeriesKey, threading.Lock] = defaultdict(threading.Lock)
-        self.evictions = 0
 
     @property
     def nbytes(self) -> int:
@@ -166,7 +171,9 @@ def _updated_runs(held: Held | None, series: Series, reading: Reading) -> tuple[
     if held is None or held.series.id != series.id or held.series.epoch != series.epoch:
         return ()
     return tuple(
-        run.with_changes(reading.rows(series, *run.range, after=held.series.revision))
+        run.with_names(series.names).with_changes(
+            reading.rows(series, *run.range, after=held.series.revision)
+        )
         for run in held.runs
     )
 

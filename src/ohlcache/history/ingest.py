@@ -6,6 +6,7 @@ import numpy as np
 
 from ohlcache.candles import Anchor, Block, Grid, Interval, IntervalSet, Timeframe
 from ohlcache.candles.grid import detect_anchor
+from ohlcache.candles.interval import intersection
 from ohlcache.candles.quality import OFF_GRID, Inspection, inspect
 from ohlcache.errors import CandlesRefused, InvalidArgument
 from ohlcache.history.reading import Series
@@ -46,7 +47,10 @@ def ingest(
                 f"(first: {inspection.refused.offenders[0]}): mend them or write without strict"
             )
         rows = inspection.block
-        span = _span(rows, Grid(key.timeframe, anchor)) if covered is None else covered
+        grid = Grid(key.timeframe, anchor)
+        # Nothing from the first unclosed candle on is known, whatever the caller took for known.
+        closed = (-(2**62), grid.floor(closed_until))
+        span = intersection(_span(rows, grid) if covered is None else covered, [closed])
         if series is None and not len(rows) and not span:
             return _report(Changed(), inspection)  # no series comes from rows that are all refused
         try:
@@ -58,14 +62,14 @@ def ingest(
 
 def _report(changed: Changed, inspection: Inspection) -> WriteReport:
     return WriteReport(
-        changed.added,
-        changed.updated,
-        changed.unchanged,
-        inspection.refused.total,
-        inspection.refused.counts,
-        inspection.duplicates,
-        inspection.flagged.counts,
-        inspection.refused.offenders + inspection.flagged.offenders,
+        added=changed.added,
+        updated=changed.updated,
+        unchanged=changed.unchanged,
+        rejected=inspection.refused.total,
+        reasons=inspection.refused.counts,
+        duplicates=inspection.duplicates,
+        flagged=inspection.flagged.counts,
+        offenders=inspection.refused.offenders + inspection.flagged.offenders,
     )
 
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 from ohlcache.candles import Block, Interval, Timeframe, to_block, to_frame
 from ohlcache.candles.frames import Frame, FrameKind
-from ohlcache.candles.gaps import Gap, classify
+from ohlcache.candles.gaps import Gap, classify, mark_refused
 from ohlcache.candles.instant import Instant, to_iso, to_ms
 from ohlcache.candles.session import session as session_named
 from ohlcache.errors import InvalidArgument, UnknownSymbol
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.holder import Holder
 from ohlcache.history.ingest import ingest
-from ohlcache.history.walk import Reader, Request, drive, drive_async, unknown_series
 from ohlcache.history.reading import Series
 from ohlcache.history.repair import repair
 from ohlcache.history.reports import (
@@ -30,11 +31,13 @@ from ohlcache.history.reports import (
 )
 from ohlcache.history.store import Store
 from ohlcache.history.verify import Progress, verify
+from ohlcache.history.walk import Reader, Request, drive, drive_async, unknown_series
 from ohlcache.sources.protocol import Source
 
 LOCAL_VENUE = "local"
 
 _PARALLEL_READS = 8
+_DERIVED_SHARE = 4  # of the memory, for candles made from finer ones: a fourth
 
 
 class MarketData:
@@ -55,12 +58,25 @@ class MarketData:
     ) -> None:
         """``sessions`` names the trading session of venues; ``clock`` gives ms since the epoch."""
         self._store = store
-        self._holder = Holder(store, memory_bytes)
+        derived_bytes = memory_bytes // _DERIVED_SHARE
+        self._holder = Holder(store, memory_bytes - derived_bytes)
         self._fetcher = Fetcher(store, source) if source is not None else None
         self._sessions = dict(sessions or {})
         self._clock = clock or _system_clock
-        self._reader = Reader(store, self._holder, self._fetcher, self._clock)
+        self._reader = Reader(store, self._holder, self._fetcher, self._clock, derived_bytes)
+        self._make_threads()
+        _opened.add(self)
+
+    def _make_threads(self) -> None:
         self._threads = ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="ohlcache-read")
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="ohlcache-prefetch")
+
+    def _renew(self) -> None:
+        """Make threads and locks anew in a forked child, which has none of its parent's."""
+        self._make_threads()
+        self._holder.renew()
+        if self._fetcher is not None:
+            self._fetcher.renew()
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -72,7 +88,7 @@ class MarketData:
         end: Instant = None,
         *,
         venue: str | None = None,
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         as_: FrameKind = "pandas",
         copy: bool = False,
         fetch: bool = True,
@@ -106,7 +122,7 @@ class MarketData:
         end: Instant = None,
         *,
         venue: str | None = None,
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         as_: FrameKind = "pandas",
         copy: bool = False,
         fetch: bool = True,
@@ -121,7 +137,7 @@ class MarketData:
 
     def candles_many(
         self,
-        symbols: Iterable[str],
+        symbols: str | Iterable[str],
         timeframe: str | Timeframe,
         start: Instant = None,
         end: Instant = None,
@@ -132,7 +148,7 @@ class MarketData:
         Takes the options of :meth:`candles`. When one symbol fails its error is raised after the
         others are done; what they fetched is stored.
         """
-        names = list(dict.fromkeys(symbols))
+        names = _names(symbols)
         with ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="ohlcache-many") as threads:
             frames = [
                 threads.submit(self.candles, name, timeframe, start, end, **options)
@@ -142,14 +158,14 @@ class MarketData:
 
     async def acandles_many(
         self,
-        symbols: Iterable[str],
+        symbols: str | Iterable[str],
         timeframe: str | Timeframe,
         start: Instant = None,
         end: Instant = None,
         **options: Any,
     ) -> dict[str, Frame]:
         """:meth:`candles_many` for async code."""
-        names = list(dict.fromkeys(symbols))
+        names = _names(symbols)
         reads = (self.acandles(name, timeframe, start, end, **options) for name in names)
         frames = await asyncio.gather(*reads, return_exceptions=True)
         for frame in frames:
@@ -167,12 +183,12 @@ class MarketData:
         venue: str | None = None,
     ) -> Future[None]:
         """Fetch and decode in the background; the future is done when all of it is at hand."""
-        names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
         requests = [
             self._request(name, timeframe, start, end, venue, fetch=True, as_of=None)
-            for name in names
+            for name in _names(symbols)
         ]
-        return self._threads.submit(self._prefetch, requests)
+        self._holder.catalogue()  # tells a closed store before there is a future to look at
+        return self._background.submit(self._prefetch, requests)
 
     def _prefetch(self, requests: list[Request]) -> None:
         for request in requests:
@@ -255,7 +271,7 @@ class MarketData:
     ) -> int:
         """Remove candles and coverage in [start, end), or the whole series; the rows removed."""
         key = self._key(symbol, timeframe, venue)
-        low, high = _optional_ms(start, "start"), _optional_ms(end, "end")
+        low, high = _range_ms(start, end)
         if key not in self._holder.catalogue():
             raise self._unknown(key)
         return self._store.delete(key, low, high)
@@ -267,6 +283,8 @@ class MarketData:
 
         ``session`` names its trading session (see :meth:`gaps`).
         """
+        if not isinstance(data, Mapping):
+            raise InvalidArgument(f"metadata of {symbol} is {data!r}: give a dict")
         if isinstance(data.get("session"), str):
             session_named(data["session"])
         try:
@@ -313,13 +331,14 @@ class MarketData:
     ) -> list[Gap]:
         """Every run of absent candles in [start, end), by default between first and last covered.
 
-        Each is ``never_fetched``, ``empty`` (fetched, the venue holds none) or ``closed`` (outside
-        the trading session). The session is the argument, or the symbol's metadata, or the
-        setting of the venue: ``24/7``, ``fx``, ``us_equities``, ``us_equities_extended``, a text
-        such as ``Mon-Fri 09:00-17:30 Europe/Berlin``, or a name of ``exchange_calendars``.
+        Each is ``never_fetched``, ``empty`` (fetched, the venue holds none), ``closed`` (outside
+        the trading session) or ``refused`` (the venue gave what cannot be a candle). The session
+        is the argument, or the symbol's metadata, or the setting of the venue: ``24/7``, ``fx``,
+        ``us_equities``, ``us_equities_extended``, a text such as ``Mon-Fri 09:00-17:30
+        Europe/Berlin``, or a name of ``exchange_calendars``.
         """
         key = self._key(symbol, timeframe, venue)
-        low, high = _optional_ms(start, "start"), _optional_ms(end, "end")
+        low, high = _range_ms(start, end)
         loaded = self._holder.load(key, low, high)
         if loaded is None:
             raise self._unknown(key)
@@ -327,15 +346,15 @@ class MarketData:
         if held.coverage:
             low = held.coverage[0].start if low is None else low
             high = held.coverage[-1].end if high is None else high
-        if low is None or high is None:
+        if low is None or high is None or low >= high:
             return []
-        _check_order(low, high)
         name = session or self._session_of(key)
         times = rows.times
         grid = held.series.grid
-        return classify(
-            times, grid, held.coverage, low, high, session_named(name) if name else None
-        )
+        hours = session_named(name) if name else None
+        with self._store.reading() as reading:
+            refused = reading.refused_times(held.series)
+        return mark_refused(classify(times, grid, held.coverage, low, high, hours), grid, refused)
 
     def _session_of(self, key: SeriesKey) -> str | None:
         named: str | None = self._store.metadata(key.venue, key.symbol).get("session")
@@ -356,7 +375,10 @@ class MarketData:
         """Counters since opening, as plain numbers."""
         return {
             "reads": dict(self._reader.counts),
-            "memory": {"bytes": self._holder.nbytes, "evictions": self._holder.evictions},
+            "memory": {
+                "bytes": self._holder.nbytes + self._reader.derived_bytes,
+                "evictions": self._holder.evictions,
+            },
             "fetch": dict(self._fetcher.counts) if self._fetcher else {},
             "store": {"bytes": self._store.size(), "series": len(self._holder.catalogue())},
         }
@@ -365,9 +387,10 @@ class MarketData:
 
     def close(self) -> None:
         """Let writes under way finish and close everything. Frames handed out stay valid."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
         if self._fetcher is not None:
-            self._fetcher.close()
+            self._fetcher.close()  # first: reads that wait for pages end with it
+        self._background.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
         self._store.close()
 
     async def aclose(self) -> None:
@@ -413,9 +436,7 @@ class MarketData:
                 f"as_of is {as_of!r}: this version keeps no earlier states, leave it out"
             )
         key = self._key(symbol, timeframe, venue)
-        low, high = _optional_ms(start, "start"), _optional_ms(end, "end")
-        if low is not None and high is not None:
-            _check_order(low, high)
+        low, high = _range_ms(start, end)
         return Request(key, low, high, fetch)
 
     def _key(self, symbol: str, timeframe: str | Timeframe, venue: str | None) -> SeriesKey:
@@ -425,9 +446,8 @@ class MarketData:
         self, symbol: str, timeframe: str | Timeframe, venue: str | None
     ) -> SeriesKey:
         parsed = Timeframe.parse(timeframe)
-        return SeriesKey(
-            _checked("venue", venue or self._own_venue), _checked("symbol", symbol), parsed
-        )
+        chosen = self._own_venue if venue is None else venue
+        return SeriesKey(_checked("venue", chosen), _checked("symbol", symbol), parsed)
 
     @property
     def _own_venue(self) -> str:
@@ -459,26 +479,46 @@ class MarketData:
         return unknown_series(key, self._holder.catalogue())
 
 
-def _framed(rows: Block, columns: Sequence[str] | None, as_: FrameKind, copy: bool) -> Frame:
-    return to_frame(rows if columns is None else rows.select(columns), as_, copy=copy)
+def _framed(rows: Block, columns: str | Sequence[str] | None, as_: FrameKind, copy: bool) -> Frame:
+    if columns is not None:
+        rows = rows.select([columns] if isinstance(columns, str) else columns)
+    return to_frame(rows, as_, copy=copy)
 
 
 def _system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _optional_ms(moment: Instant, field: str) -> int | None:
-    return None if moment is None else to_ms(moment, field)
+def _names(symbols: str | Iterable[str]) -> list[str]:
+    return [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
 
 
-def _check_order(start: int, end: int) -> None:
-    if start >= end:
+def _range_ms(start: Instant, end: Instant) -> tuple[int | None, int | None]:
+    low = None if start is None else to_ms(start, "start")
+    high = None if end is None else to_ms(end, "end")
+    if low is not None and high is not None and low >= high:
         raise InvalidArgument(
-            f"start {to_iso(start)} is not before end {to_iso(end)}: ranges are [start, end)"
+            f"start {to_iso(low)} is not before end {to_iso(high)}: ranges are [start, end)"
         )
+    return low, high
 
 
 def _checked(field: str, name: str) -> str:
-    if not isinstance(name, str) or not name or "\0" in name:
+    if not isinstance(name, str) or not name or "\0" in name or not _is_unicode(name):
         raise InvalidArgument(f"{field} is {name!r}: give a text that is not empty")
     return name
+
+
+def _is_unicode(text: str) -> bool:
+    return not any(0xD800 <= ord(char) < 0xE000 for char in text)
+
+
+_opened: WeakSet[MarketData] = WeakSet()
+
+
+def _renew_all() -> None:
+    for market_data in list(_opened):
+        market_data._renew()  # its own class
+
+
+os.register_at_fork(after_in_child=_renew_all)

@@ -57,6 +57,10 @@ class Run:
         low, high = self._times[: self.rows].searchsorted(np.array((start, end), np.int64))
         return self._view(low, high)
 
+    def with_names(self, names: tuple[str, ...]) -> Run:
+        """The run with these columns; one that it did not have is NaN."""
+        return self if names == self.names else Run.of(self.range, self.block.with_names(names))
+
     def with_changes(self, changes: Block) -> Run:
         """The run with rows added or replaced, as far as they lie in its range."""
         changes = changes.between(*self.range)

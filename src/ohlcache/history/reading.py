@@ -107,7 +107,8 @@ class Reading:
                 return assemble(pieces, readers, series.names)
         except ChunkError as error:
             raise StoreDamaged(
-                f"series {series.key}: {error} (verify says where, repair fetches it again)"
+                f"series {series.key}: {error} (verify says where; repair it from its source, or "
+                "delete the range and import it)"
             ) from error
 
     @contextmanager
@@ -152,6 +153,13 @@ class Reading:
             else:
                 total += piece.rows
         return total
+
+    def refused_times(self, series: Series) -> list[int]:
+        """Open times of rows that were turned away and that no later write brought right."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT time FROM refused WHERE series = ? ORDER BY time", (series.id,)
+        )
+        return [row[0] for row in rows]
 
     def refused(self, series: Series) -> Findings:
         """The rows that writes to a series turned away and that no later write brought right."""

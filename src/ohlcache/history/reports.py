@@ -55,14 +55,14 @@ class WriteReport:
 
     def __add__(self, other: WriteReport) -> WriteReport:
         return WriteReport(
-            self.added + other.added,
-            self.updated + other.updated,
-            self.unchanged + other.unchanged,
-            self.rejected + other.rejected,
-            _sum(self.reasons, other.reasons),
-            self.duplicates + other.duplicates,
-            _sum(self.flagged, other.flagged),
-            first_of_each(self.offenders + other.offenders),
+            added=self.added + other.added,
+            updated=self.updated + other.updated,
+            unchanged=self.unchanged + other.unchanged,
+            rejected=self.rejected + other.rejected,
+            reasons=_sum(self.reasons, other.reasons),
+            duplicates=self.duplicates + other.duplicates,
+            flagged=_sum(self.flagged, other.flagged),
+            offenders=first_of_each(self.offenders + other.offenders),
         )
 
 

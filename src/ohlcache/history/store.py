@@ -14,7 +14,7 @@ from typing import Any
 from ohlcache.candles import Anchor, Block, Interval, IntervalSet
 from ohlcache.candles.quality import Offender
 from ohlcache.history.chunks import Piece
-from ohlcache.history.database import Database
+from ohlcache.history.database import Database, Token
 from ohlcache.history.reading import Reading, Series, key_row
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.writing import Changed, Writing
@@ -32,7 +32,7 @@ class Store:
         self.path = path
         self._database = Database(path, busy_seconds)
 
-    def token(self) -> int:
+    def token(self) -> Token:
         """Changes with every commit, by whichever process; costs a few microseconds."""
         return self._database.token()
 
@@ -62,7 +62,7 @@ class Store:
             changed = writing.rows(series, block)
             is_wider = writing.cover(series, covered)
             writing.note_refused(series, block, refused)
-            if changed.added or changed.updated or is_wider:
+            if changed.added or changed.updated or is_wider or writing.has_new_columns:
                 writing.touch(series)
             return changed
 

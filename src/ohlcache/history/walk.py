@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ohlcache.candles import Block, Grid, Interval, IntervalSet, to_iso
+from ohlcache.candles import Block, Grid, Interval, IntervalSet, Timeframe, to_iso
 from ohlcache.candles.interval import difference, union
-from ohlcache.candles.resample import resample
+from ohlcache.candles.resample import divides, resample
 from ohlcache.errors import FetchError, InvalidArgument, UnknownSymbol, UnsupportedBySource
 from ohlcache.history.derive import bases, complete_buckets, derived_grid
 from ohlcache.history.fetcher import Fetcher
@@ -31,7 +31,6 @@ from ohlcache.history.store import Store
 Result = TypeVar("Result")
 Step = Callable[[], Any] | Future[Any]
 
-_DERIVED_KEPT = 64  # ranges made from finer candles
 _MOST_ROUNDS = 50  # of fetching for one read; a source that never settles must not hang a caller
 
 
@@ -64,13 +63,19 @@ class Reader:
     """Answers requests from what the process holds, the store and the source."""
 
     def __init__(
-        self, store: Store, holder: Holder, fetcher: Fetcher | None, clock: Callable[[], int]
+        self,
+        store: Store,
+        holder: Holder,
+        fetcher: Fetcher | None,
+        clock: Callable[[], int],
+        most_derived_bytes: int,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._store = store
         self._holder = holder
         self._fetcher = fetcher
         self._clock = clock
+        self._most_derived_bytes = most_derived_bytes
         self._derived: dict[tuple[int, int, Grid, Interval], Block] = {}
 
     def hit(self, request: Request) -> Block | None:
@@ -88,8 +93,10 @@ class Reader:
         Yields callables that block and futures to wait for, and is sent what they give.
         """
         self.counts["misses"] += 1
+        # Taken once: candles that close while others are fetched belong to the next read.
+        now: int = yield (self._fetcher.source.now if self._fetcher else self._clock)
         for _ in range(_MOST_ROUNDS):
-            answer: _Answer = yield partial(self._read, request)
+            answer: _Answer = yield partial(self._read, request, now)
             if not answer.fetches:
                 return answer.rows
             assert self._fetcher is not None
@@ -103,35 +110,39 @@ class Reader:
             "other candles each time"
         )
 
-    def _read(self, request: Request) -> _Answer:
+    def _read(self, request: Request, now: int) -> _Answer:
         key = request.key
         catalogue = self._holder.catalogue()
         base_series = bases(key, catalogue.values())
         stored = catalogue.get(key)
-        if stored is None and not base_series and (self._fetcher is None or not request.fetch):
+        may_fetch = request.fetch and self._is_source_of(key)
+        if stored is None and not base_series and not may_fetch:
             raise unknown_series(key, catalogue)
         grid = stored.grid if stored else _new_grid(key, base_series)
-        start, end = self._range(request, stored, base_series)
+        base_series = [base for base in base_series if divides(base.grid, grid)]
+        start, end = self._range(request, now, stored, base_series)
         loaded = self._holder.load(key, start, end)
         coverage: IntervalSet = ()
         rows = Block.empty()
         if loaded is not None:
             held, rows = loaded
             coverage = held.coverage
-        wanted = difference([(grid.ceil(start), grid.ceil(end))], coverage)
+        wanted = difference([(grid.ceil(start), grid.ceil(min(end, max(now, start))))], coverage)
         if not wanted:
             return _Answer(rows, [])
         derived, wanted = self._derive(wanted, grid, base_series)
         if derived:
             rows = _in_order([rows, *derived]).frozen()
-        fetches = self._fetches(request, grid, wanted, base_series) if request.fetch else []
+        fetches = self._fetches(key, grid, wanted, base_series) if may_fetch else []
         return _Answer(rows, fetches)
 
+    def _is_source_of(self, key: SeriesKey) -> bool:
+        return self._fetcher is not None and key.venue == self._fetcher.source.venue
+
     def _range(
-        self, request: Request, stored: Series | None, base_series: list[Series]
+        self, request: Request, now: int, stored: Series | None, base_series: list[Series]
     ) -> tuple[int, int]:
         """The range of a request with its open ends filled in."""
-        now = self._fetcher.source.now() if self._fetcher else self._clock()
         start, end = request.start, request.end
         known: IntervalSet = ()
         if start is None or end is None or start >= now:
@@ -144,7 +155,7 @@ class Reader:
                 raise InvalidArgument(
                     f"start is not given and nothing of {request.key} is stored: give a start"
                 )
-            start = known[0].start
+            start = known[0].start if end is None else min(known[0].start, end - 1)
         if start >= latest:
             raise InvalidArgument(
                 f"start is {to_iso(start)}, which lies in the future: give an earlier one"
@@ -174,33 +185,47 @@ class Reader:
             loaded = self._holder.load(base.key, *bucket)
             finer = loaded[1] if loaded else Block.empty()
             rows = resample(finer, base.grid, grid, covered=(bucket,), incomplete="drop").block
-            if len(self._derived) >= _DERIVED_KEPT:
-                self._derived.pop(next(iter(self._derived)), None)
             self._derived[known] = rows
+            while self.derived_bytes > self._most_derived_bytes:
+                self._derived.pop(next(iter(self._derived)), None)
         return rows
 
+    @property
+    def derived_bytes(self) -> int:
+        """Bytes of memory that candles made from finer ones take."""
+        return sum(rows.nbytes for rows in list(self._derived.values()))
+
     def _fetches(
-        self, request: Request, grid: Grid, wanted: IntervalSet, base_series: list[Series]
+        self, key: SeriesKey, grid: Grid, wanted: IntervalSet, base_series: list[Series]
     ) -> list[_Fetch]:
         """What has to be asked of the source: the timeframe itself, or one it can be made from."""
-        if self._fetcher is None or request.key.venue != self._fetcher.source.venue:
-            return []
+        assert self._fetcher is not None
         offered = self._fetcher.source.capabilities.timeframes
-        key = request.key
         if offered is None or str(key.timeframe) in offered:
-            missing = self._fetcher.missing(key, grid, wanted)
-            return [_Fetch(key, grid, missing)] if missing else []
+            return self._fetch(key, grid, wanted)
         for base in base_series:
             if str(base.key.timeframe) in offered:
-                whole = tuple(Interval(start, grid.ceil(end)) for start, end in wanted)
                 with self._store.reading() as reading:
-                    lacking = difference(whole, reading.coverage(base))
-                missing = self._fetcher.missing(base.key, base.grid, lacking)
-                return [_Fetch(base.key, base.grid, missing)] if missing else []
+                    lacking = difference(wanted, reading.coverage(base))
+                return self._fetch(base.key, base.grid, lacking)
+        # Nothing finer is stored: the longest that the source offers takes the fewest requests.
+        for timeframe in sorted(map(Timeframe.parse, offered), key=_length, reverse=True):
+            base_grid = Grid(timeframe)
+            if divides(base_grid, grid):
+                return self._fetch(SeriesKey(key.venue, key.symbol, timeframe), base_grid, wanted)
         raise UnsupportedBySource(
             f"timeframe {key.timeframe} is not offered by {key.venue}: use one of "
             f"{', '.join(sorted(offered))}"
         )
+
+    def _fetch(self, key: SeriesKey, grid: Grid, wanted: IntervalSet) -> list[_Fetch]:
+        assert self._fetcher is not None
+        missing = self._fetcher.missing(key, grid, wanted)
+        return [_Fetch(key, grid, missing)] if missing else []
+
+
+def _length(timeframe: Timeframe) -> int:
+    return timeframe.milliseconds
 
 
 def unknown_series(key: SeriesKey, catalogue: dict[SeriesKey, Series]) -> UnknownSymbol:

@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +60,7 @@ class Writing:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._read = Reading(connection)
+        self.has_new_columns = False
         revision = self._read.clock()[0]
         self._revision = revision + 1
 
@@ -80,6 +82,7 @@ class Writing:
             )
             self._connection.execute("UPDATE clock SET revision = ?", (self._revision,))
         elif not set(names) <= set(series.names):
+            self.has_new_columns = True
             extras = dict.fromkeys((*series.names, *names))
             self._connection.execute(
                 "UPDATE series SET extras = ? WHERE id = ?",
@@ -184,19 +187,22 @@ class Writing:
 
     def note_refused(self, series: Series, block: Block, refused: Iterable[Offender]) -> None:
         """Remember rows that were turned away, and forget those that now came right."""
-        known = self._connection.execute(
-            "SELECT DISTINCT time FROM refused WHERE series = ?", (series.id,)
-        ).fetchall()
-        if known:
-            stored = set(block.times.tolist())
-            self._connection.executemany(
-                "DELETE FROM refused WHERE series = ? AND time = ?",
-                [(series.id, time) for (time,) in known if time in stored],
-            )
-        room = _MOST_REFUSED - len(known)
+        count = "SELECT count(*) FROM refused WHERE series = ?"
+        known: int = self._connection.execute(count, (series.id,)).fetchone()[0]
         rows = [(series.id, one.timestamp, one.reason, one.detail) for one in refused]
         self._connection.executemany(
-            "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?)", rows[: max(0, room)]
+            "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?)",
+            rows[: max(0, _MOST_REFUSED - known)],
+        )
+        if not known and not rows:
+            return
+        times = self._connection.execute(
+            "SELECT DISTINCT time FROM refused WHERE series = ?", (series.id,)
+        ).fetchall()
+        stored = set(block.times.tolist())
+        self._connection.executemany(
+            "DELETE FROM refused WHERE series = ? AND time = ?",
+            [(series.id, time) for (time,) in times if time in stored],
         )
 
     def touch(self, series: Series, *, removed: bool = False) -> None:
@@ -225,7 +231,14 @@ class Writing:
         high = 2**62 if end is None else end
         removed = 0
         pieces = self._read.pieces(series, window(series.key.timeframe, low), high)
-        for window_start in sorted({piece.start for piece in pieces}):
+        for window_start, layers in groupby(pieces, key=lambda piece: piece.start):
+            here = list(layers)
+            if all(low <= piece.first and piece.last < high for piece in here):
+                # Goes as a whole, so it need not be read: damaged chunks can be removed too.
+                removed += sum(piece.rows for piece in here)
+                for piece in here:
+                    self.forget(series, window_start, piece.layer)
+                continue
             rows = self._read.rows(series, window_start, window_start + 1)
             keep = (rows.times < low) | (rows.times >= high)
             removed += len(rows) - int(keep.sum())
