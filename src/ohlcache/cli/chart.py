@@ -62,7 +62,8 @@ def chart(block: Block, width: int, height: int) -> Iterator[Text]:
     styles = [UP if close >= open_ else DOWN for open_, close in zip(opens, closes, strict=True)]
     for line in range(height):
         upper, lower = cells[levels - 1 - 2 * line], cells[levels - 2 - 2 * line]
-        text = Text(f"{labels.get(line, ''):>{margin - 2}} ┤", style="dim", no_wrap=True)
+        text = Text(no_wrap=True)
+        text.append(f"{labels.get(line, ''):>{margin - 2}} ┤", style="dim")
         for top, bottom, style in zip(upper.tolist(), lower.tolist(), styles, strict=True):
             text.append(_GLYPHS[top, bottom] + spacing, style=style)
         yield text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -58,6 +59,12 @@ class Server:
         """Serve in a thread of its own until :meth:`close`."""
         self._thread = threading.Thread(target=self.run, name="ohlcache-server")
         self._thread.start()
+
+    def wait(self) -> None:
+        """Wait for Ctrl-C while the thread serves."""
+        if self._thread is not None:
+            with suppress(KeyboardInterrupt):
+                self._thread.join()
 
     def close(self) -> None:
         """Stop: requests under way are finished, connections closed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
 from ohlcache.cli.invocation import Invocation, subcommand
@@ -41,12 +43,13 @@ def command(invocation: Invocation, host: str, port: int) -> int | None:
             console.print(f"{invocation.database()} on {server.url} (Ctrl-C ends it)")
             known = md.series()
             if known:
-                console.print(
-                    f"  curl '{candles_url(server.url, known[0].symbol, known[0].timeframe)}'"
-                )
+                first = known[0]
+                url = candles_url(server.url, first.symbol, first.timeframe, venue=first.venue)
+                console.print(f"  curl '{url}'")
             if host not in _LOOPBACK:
                 console.print(
                     "anyone who reaches this address can read what is stored", style="yellow"
                 )
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a supervisor ends it
         server.run()
     return None
