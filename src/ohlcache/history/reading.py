@@ -18,7 +18,7 @@ from ohlcache.history.chunks import BODY, RECENT, Piece, assemble
 from ohlcache.history.database import Database
 from ohlcache.history.reports import SeriesInfo, SeriesKey
 
-_ROWS_WORTH_A_HELPER = 100_000  # fewer are decoded sooner than a thread starts
+_ROWS_WORTH_A_HELPER = 300_000  # fewer are decoded sooner than a thread and a connection start
 
 
 @dataclass(frozen=True, slots=True)
