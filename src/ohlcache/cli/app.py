@@ -36,7 +36,7 @@ COMMANDS = {
     "resample": ("resample", "Make longer candles of stored ones."),
     "export": ("export", "Write candles to a file for other tools."),
     "delete": ("delete", "Remove a series, or a range of it."),
-    "serve": ("serve", "Answer HTTP requests for candles."),
+    "serve": ("serve", "Answer HTTP requests for candles, until Ctrl-C."),
     "completion": ("completion", "Print the script that completes commands in your shell."),
 }
 

@@ -68,8 +68,10 @@ def chart(block: Block, width: int, height: int) -> Iterator[Text]:
             text.append(_GLYPHS[top, bottom] + spacing, style=style)
         yield text
     first, last = moment(int(block.times[0])), moment(int(block.times[-1]))
+    if len(first) + 1 + len(last) > columns:
+        last = ""
     gap = max(1, len(opens) * (1 + len(spacing)) - len(first) - len(last))
-    yield Text(f"{'':{margin}}{first}{'':{gap}}{last}", style="dim", no_wrap=True)
+    yield Text(f"{'':{margin}}{first}{'':{gap}}{last}".rstrip(), style="dim", no_wrap=True)
 
 
 def _squeezed(prices: Values, columns: int) -> Values:

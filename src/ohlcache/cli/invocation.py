@@ -32,7 +32,8 @@ class Invocation:
         from ohlcache.runtime import _database_path
         from ohlcache.settings import as_settings
 
-        return _database_path(str(self.store or as_settings(None).history.location))
+        location = as_settings(None).history.location if self.store is None else self.store
+        return _database_path(str(location))
 
     def open(self, source: Any = None) -> MarketData:
         """The store, created where it does not exist."""
@@ -59,7 +60,7 @@ class Invocation:
 
 def _set(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def callback(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:  # noqa: ARG001
-        if value:
+        if value is not None and value is not False:
             setattr(ctx.ensure_object(Invocation), field, value)
 
     return callback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from contextlib import suppress
 from types import TracebackType
@@ -13,43 +14,32 @@ from waitress.trigger import trigger
 from ohlcache.errors import InvalidArgument
 
 _THREADS = 8
+_BACKLOG = 1024
 _LARGEST_REQUEST = 64 * 1024  # of which none needs a body
 
 
 class Server:
     """Waitress on an address, from when it is made until it is closed. A context manager.
 
-    ``port`` 0 takes a free one; ``url`` says which. Raises InvalidArgument for an address that
-    cannot be listened on.
+    ``port`` 0 takes a free one; ``url``, without a slash at the end, says which. Raises
+    InvalidArgument for an address that cannot be listened on.
     """
 
     def __init__(self, application: Any, host: str = "127.0.0.1", port: int = 0) -> None:
         self._map: dict[int, Any] = {}
-        try:
-            self._server = create_server(
-                application,
-                self._map,
-                host=host,
-                port=port,
-                threads=_THREADS,
-                ident=None,
-                max_request_body_size=_LARGEST_REQUEST,
-            )
-        except (OSError, ValueError) as error:
-            raise InvalidArgument(
-                f"host {host} port {port} cannot be listened on ({error}): use another --port"
-            ) from error
+        self._server = create_server(
+            application,
+            self._map,
+            sockets=[_listen(host, port)],
+            threads=_THREADS,
+            ident=None,
+            max_request_body_size=_LARGEST_REQUEST,
+        )
         # Waitress knows no other way to be stopped from another thread than a trigger of our own.
         self._trigger = trigger(self._map)
         self._thread: threading.Thread | None = None
-        listens = getattr(self._server, "effective_listen", None)
-        self._port = listens[0][1] if listens else self._server.effective_port
-        self._host = f"[{host}]" if ":" in host else host
-
-    @property
-    def url(self) -> str:
-        """Where the server is, without a slash at the end."""
-        return f"http://{self._host}:{self._port}"
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"http://{name}:{self._server.effective_port}"
 
     def run(self) -> None:
         """Serve in this thread until Ctrl-C or, from another thread, :meth:`close`."""
@@ -85,3 +75,13 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise InvalidArgument(
+            f"host {host} port {port} cannot be listened on ({error.strerror}): use another one"
+        ) from error

@@ -87,7 +87,7 @@ def command(
     demo = _Demo(invocation)
     try:
         with _folder() as folder:
-            store = invocation.store or str(folder / "store")
+            store = str(folder / "store") if invocation.store is None else invocation.store
             demo.import_real(store)
             if exchange is None:
                 history = demo.import_synthetic(store, folder)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
-from ohlcache.candles import Interval, Timeframe
+from ohlcache.candles import Block, Interval, Timeframe
 from ohlcache.cli.invocation import Invocation, subcommand
 from ohlcache.cli.output import count, size, stdout
 from ohlcache.cli.parameters import moments, series, time_range
 from ohlcache.cli.reading import read_pieces, stored_range
 from ohlcache.errors import OhlcacheError
-from ohlcache.sources.files import EXPORT_FORMATS, Exported, export
+from ohlcache.sources.files import EXPORT_FORMATS, export
 
 _PIECE = 500_000  # candles
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".feather": "feather", ".json": "ccxt-json"}
@@ -64,8 +65,7 @@ def command(
             Interval(at, min(at + step, range_.end)) for at in range(range_.start, range_.end, step)
         ]
         blocks = read_pieces(md, symbol, timeframe, pieces, venue)
-        exported = export(blocks, output, format=kind, symbol=symbol, timeframe=timeframe)
-    report(invocation, exported, kind)
+        export_to(output, kind, invocation, blocks, symbol, timeframe)
     return None
 
 
@@ -78,11 +78,16 @@ def format_of(path: Path) -> str:
     return kind
 
 
-def report(invocation: Invocation, exported: Exported, kind: str) -> None:
-    """Say what was written."""
-    if not exported.rows:
-        exported.path.unlink()
-        raise OhlcacheError("there are no candles in this range: nothing was written")
+def export_to(
+    path: Path,
+    kind: str,
+    invocation: Invocation,
+    blocks: Iterable[Block],
+    symbol: str,
+    timeframe: str,
+) -> None:
+    """Write the file and say so. Raises OhlcacheError, and writes nothing, for no candles."""
+    exported = export(_some(blocks), path, format=kind, symbol=symbol, timeframe=timeframe)
     of_bytes = exported.path.stat().st_size
     if invocation.as_json:
         invocation.print_json(
@@ -98,3 +103,12 @@ def report(invocation: Invocation, exported: Exported, kind: str) -> None:
     stdout().print(f"{exported.path}: {count(exported.rows, 'candle')}, {kind}, {size(of_bytes)}")
     if exported.left_out:
         stdout().print(f"{kind} has no place for: {', '.join(exported.left_out)}", style="yellow")
+
+
+def _some(blocks: Iterable[Block]) -> Iterator[Block]:
+    rows = 0
+    for block in blocks:
+        rows += len(block)
+        yield block
+    if not rows:
+        raise OhlcacheError("there are no candles in this range: nothing was written")

@@ -8,7 +8,7 @@ from ohlcache.cli.invocation import Invocation, subcommand
 from ohlcache.cli.output import count, moment, stdout, table
 from ohlcache.cli.parameters import moments, series, time_range
 
-_STYLES = {"never_fetched": "yellow", "closed": "dim"}
+_STYLES = {"never_fetched": "yellow", "refused": "yellow", "closed": "dim"}
 
 
 @subcommand("gaps")
@@ -39,8 +39,8 @@ def command(
 ) -> int | None:
     """List absent candles, and why they are absent.
 
-    never fetched: nobody has asked for them; empty: asked for, and the venue has none; closed:
-    outside of the trading session.
+    never fetched: nobody has asked for them; empty: asked for, and the venue has none; refused:
+    what the venue has is no candle; closed: outside of the trading session.
     """
     low, high = moments(start, end)
     with invocation.open_existing() as md:
@@ -58,13 +58,12 @@ def command(
         console.print(shown)
     if len(found) > limit:
         console.print(f"and {count(len(found) - limit)} more: see --limit", style="dim")
-    for kind in ("never_fetched", "empty", "closed"):
+    for kind in dict.fromkeys(gap.kind for gap in found):
         of_kind = [gap.candles for gap in found if gap.kind == kind]
-        if of_kind:
-            console.print(
-                f"{kind.replace('_', ' ')}: {count(sum(of_kind), 'candle')} in "
-                f"{count(len(of_kind), 'gap')}"
-            )
+        console.print(
+            f"{kind.replace('_', ' ')}: {count(sum(of_kind), 'candle')} in "
+            f"{count(len(of_kind), 'gap')}"
+        )
     if not found:
         console.print("no candle is absent")
     return None

@@ -10,17 +10,17 @@ import click
 import numpy as np
 
 from ohlcache.candles import Block, Grid, Interval, IntervalSet, Timeframe
+from ohlcache.candles.block import Mask
 from ohlcache.candles.grid import detect_anchor
 from ohlcache.candles.interval import normalise
 from ohlcache.candles.resample import Resampled, resample
-from ohlcache.cli.commands.export import file_format, format_of, output, report
+from ohlcache.cli.commands.export import export_to, file_format, format_of, output
 from ohlcache.cli.invocation import Invocation, subcommand
 from ohlcache.cli.output import count, moment, stdout
 from ohlcache.cli.parameters import series
 from ohlcache.cli.reading import read_pieces
 from ohlcache.errors import OhlcacheError
 from ohlcache.history import MarketData, WriteReport
-from ohlcache.sources.files import export
 
 Incomplete = Literal["drop", "mark", "keep"]
 
@@ -58,19 +58,10 @@ def command(
     The complete ones are stored beside those they are made of, or written to a file with -o.
     Reading needs no resampling: what is not stored is made on the way (show, export).
     """
-    if output is None and incomplete == "keep":
-        raise click.UsageError(
-            "incomplete candles are never stored: list them with --incomplete mark, or write them "
-            "to a file with -o FILE"
-        )
-    if output is None and kind is not None:
-        raise click.UsageError("--format is of a file: give -o FILE too")
-    if output is not None:
-        kind = kind or format_of(output)
-        if incomplete == "mark" and kind in _WITHOUT_MARK:
-            raise click.UsageError(
-                f"{kind} has no place for a mark: use --format csv, parquet, feather or backtesting"
-            )
+    if output is None:
+        _check_without_file(incomplete, kind)
+    else:
+        kind = _kind_of_file(output, incomplete, kind)
     with invocation.open_existing() as md:
         info = md.info(symbol, timeframe, venue=venue)
         coverage = tuple(md.coverage(symbol, timeframe, venue=venue))
@@ -78,23 +69,36 @@ def command(
         parts = list(_resampled(md, symbol, base, longer, info.venue, coverage))
         rows = Block.concatenate([part.block for part in parts])
         complete = np.concatenate([np.empty(0, np.bool_), *(part.complete for part in parts)])
-        if output is None:
-            written = _store(md, symbol, longer, info.venue, rows.take(complete), coverage)
-        else:
-            if incomplete == "mark":
-                rows = _marked(rows, complete)
-            elif incomplete == "drop":
-                rows = rows.take(complete)
-            name = str(longer.timeframe)
-            exported = export(rows, output, format=str(kind), symbol=symbol, timeframe=name)
-            report(invocation, exported, str(kind))
+        if output is not None and kind is not None:
+            rows = _for_file(rows, complete, incomplete)
+            export_to(output, kind, invocation, [rows], symbol, str(longer.timeframe))
             return None
+        written = _store(md, symbol, longer, info.venue, rows.take(complete), coverage)
     left_out = rows.take(~complete)
     if invocation.as_json:
         invocation.print_json(_document(longer, written, left_out))
     else:
         _print(symbol, longer, info.rows, str(base.timeframe), written, left_out, incomplete)
     return None
+
+
+def _check_without_file(incomplete: Incomplete, kind: str | None) -> None:
+    if incomplete == "keep":
+        raise click.UsageError(
+            "incomplete candles are never stored: list them with --incomplete mark, or write them "
+            "to a file with -o FILE"
+        )
+    if kind is not None:
+        raise click.UsageError("--format is of a file: give -o FILE too")
+
+
+def _kind_of_file(path: Path, incomplete: Incomplete, kind: str | None) -> str:
+    kind = kind or format_of(path)
+    if incomplete == "mark" and kind in _WITHOUT_MARK:
+        raise click.UsageError(
+            f"{kind} has no place for a mark: use --format csv, parquet, feather or backtesting"
+        )
+    return kind
 
 
 def _grids(
@@ -145,8 +149,12 @@ def _store(
     return total
 
 
-def _marked(rows: Block, complete: np.ndarray[Any, np.dtype[np.bool_]]) -> Block:
-    return Block(rows.times, np.vstack([rows.values, complete]), (*rows.names, _MARK))
+def _for_file(rows: Block, complete: Mask, incomplete: Incomplete) -> Block:
+    if incomplete == "drop":
+        return rows.take(complete)
+    if incomplete == "mark":
+        return Block(rows.times, np.vstack([rows.values, complete]), (*rows.names, _MARK))
+    return rows
 
 
 def _document(longer: Grid, written: WriteReport, left_out: Block) -> dict[str, Any]:
