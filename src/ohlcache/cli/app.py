@@ -8,6 +8,7 @@ line; 130 interrupted (Ctrl-C); 141 whoever read our output has gone.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -99,6 +100,9 @@ def cli(ctx: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; ``arguments`` default to the process's."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where an encoding lacks a character: "?"
     try:
         code = cli.main(args=arguments, prog_name="ohlcache", standalone_mode=False)
     except click.UsageError as error:

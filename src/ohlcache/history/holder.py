@@ -56,6 +56,7 @@ class Holder:
         self._token: Token | None = None
         self._clock = (-1, -1)
         self._catalogue: dict[SeriesKey, Series] = {}
+        self._venues: dict[str, tuple[str, ...]] = {}
         self._held: dict[SeriesKey, Held] = {}
         self.evictions = 0
         self.renew()
@@ -89,6 +90,15 @@ class Holder:
                 self._refresh()
         return self._catalogue
 
+    def venues(self, symbol: str) -> tuple[str, ...]:
+        """The venues that a symbol is stored for, as of the last look at the store.
+
+        A read that follows looks again; doing so here too would double the cost of a hit.
+        """
+        if symbol not in self._venues:
+            self.catalogue()
+        return self._venues.get(symbol, ())
+
     def load(self, key: SeriesKey, start: int | None, end: int | None) -> tuple[Held, Block] | None:
         """The series and its candles in [start, end), read from the store as far as needed.
 
@@ -116,6 +126,10 @@ class Holder:
             changed = reading.all_series(-1 if is_whole else self._clock[0])
         catalogue = {} if is_whole else dict(self._catalogue)
         catalogue.update((series.key, series) for series in changed)
+        venues: defaultdict[str, set[str]] = defaultdict(set)
+        for key in catalogue:
+            venues[key.symbol].add(key.venue)
+        self._venues = {symbol: tuple(sorted(found)) for symbol, found in venues.items()}
         self._catalogue = catalogue
         for key in [key for key in self._held if key not in catalogue]:
             del self._held[key]

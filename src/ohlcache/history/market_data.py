@@ -460,13 +460,12 @@ class MarketData:
             return _checked("venue", venue)
         if self._fetcher is not None:
             return self._own_venue
-        venues = {key.venue for key in self._holder.catalogue() if key.symbol == symbol}
+        venues = self._holder.venues(symbol)
         if len(venues) > 1:
             raise InvalidArgument(
-                f"symbol {symbol!r} is stored for several venues: name one of "
-                f"{', '.join(sorted(venues))}"
+                f"symbol {symbol!r} is stored for several venues: name one of {', '.join(venues)}"
             )
-        return venues.pop() if venues else LOCAL_VENUE
+        return venues[0] if venues else LOCAL_VENUE
 
     def _stored(self, symbol: str, timeframe: str | Timeframe, venue: str | None) -> Series:
         key = self._key(symbol, timeframe, venue)
@@ -510,7 +509,11 @@ def _checked(field: str, name: str) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    return not any(0xD800 <= ord(char) < 0xE000 for char in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _opened: WeakSet[MarketData] = WeakSet()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ohlcache.candles import Block, Interval, Timeframe, to_block
 from ohlcache.candles.instant import EARLIEST, LATEST
+from ohlcache.errors import UnknownSymbol
 from ohlcache.history import MarketData
 
 _WIDER = 8  # how much more is read where candles are thin
@@ -51,16 +52,37 @@ def read_page(
             if len(rows) > limit:
                 return Page(rows.slice(0, limit), int(rows.times[limit]))
         return Page(rows, None)
+    # What is read up to the end holds the last candles wherever it begins, if it holds enough.
+    quick = _stored_end(md, symbol, timeframe, venue)
+    if quick is not None:
+        rows = read(_before(quick, end, span), end)
+        if len(rows) >= limit:
+            return _last(rows, limit)
     known = extent(md, symbol, venue)
     if known is None:
         return Page(read(None, end), None)  # which says what is missing
-    latest = known.end if end is None else min(end, known.end)
     while True:
-        low = latest - span
-        rows = read(max(low, EARLIEST), end)
-        if len(rows) >= limit or low <= known.start:
-            return Page(rows.slice(max(0, len(rows) - limit), len(rows)), None)
+        low = _before(known.end, end, span)
+        rows = read(low, end)
+        if len(rows) >= limit or low <= max(known.start, EARLIEST):
+            return _last(rows, limit)
         span *= _WIDER
+
+
+def _before(latest: int, end: int | None, span: int) -> int:
+    return max((latest if end is None else min(end, latest)) - span, EARLIEST)
+
+
+def _last(rows: Block, limit: int) -> Page:
+    return Page(rows.slice(max(0, len(rows) - limit), len(rows)), None)
+
+
+def _stored_end(md: MarketData, symbol: str, timeframe: str, venue: str | None) -> int | None:
+    try:
+        coverage = md.coverage(symbol, timeframe, venue=venue)
+    except UnknownSymbol:
+        return None
+    return coverage[-1].end if coverage else None
 
 
 def _wider_ends(start: int, end: int | None, span: int) -> Iterator[int | None]:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from ohlcache.candles import Timeframe
 from ohlcache.cli.exchange import source_named
 from ohlcache.cli.fetching import fetch
 from ohlcache.cli.invocation import Invocation, subcommand
@@ -37,12 +38,13 @@ def command(
     closed candle.
     """
     low, high = moments(start, end)
+    name = str(Timeframe.parse(timeframe))
     source = source_named(exchange)
     with invocation.open(source) as md:
         fetched = fetch(md, source, symbol, timeframe, low, high)
         known = [info for info in md.series() if info.symbol == symbol]
     info = next(
-        (info for info in known if (info.venue, info.timeframe) == (source.venue, timeframe)), None
+        (info for info in known if (info.venue, info.timeframe) == (source.venue, name)), None
     )
     if invocation.as_json:
         stored = None if info is None else asdict(info)
