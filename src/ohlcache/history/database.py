@@ -185,7 +185,7 @@ class Database:
     def _open_first(self) -> sqlite3.Connection:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connect_checked().close()
+            return self._connect_checked()
         except (FileExistsError, NotADirectoryError) as error:
             raise StoreError(f"store {self.path} lies below a file, not a folder") from error
         except PermissionError as error:
@@ -196,10 +196,9 @@ class Database:
                 sqlite3.SQLITE_CANTOPEN,
             ):
                 raise
-            self._open_read_only()
-        return self._connect()
+            return self._open_read_only()
 
-    def _open_read_only(self) -> None:
+    def _open_read_only(self) -> sqlite3.Connection:
         """Read what cannot be written: a file on a read-only medium, or of another owner."""
         log = self.path.with_name(self.path.name + "-wal")
         if log.exists() and log.stat().st_size:
@@ -211,7 +210,7 @@ class Database:
         # It then does not notice writers either, so every token looks at the file.
         self._uri_options = "?mode=ro&immutable=1"
         self._unwatched = self._look()
-        self._connect_checked().close()
+        return self._connect_checked()
 
     def _look(self) -> tuple[int, int, bool]:
         file = self.path.stat()
@@ -223,7 +222,7 @@ class Database:
         if seen == self._unwatched:
             return
         with self._write_lock, self._errors():
-            self._open_read_only()
+            self._open_read_only().close()
             self._renew_connections()
 
     def _connect_checked(self) -> sqlite3.Connection:
