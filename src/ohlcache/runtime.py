@@ -33,7 +33,7 @@ def open(  # noqa: A001  # read as ohlcache.open
     StoreReadOnly.
     """
     options = as_settings(settings).history
-    path = _database_path(str(options.location if location is None else location))
+    path = database_path(str(options.location if location is None else location))
     chosen = None if source is None else as_source(source)
     return MarketData(
         Store(path, busy_seconds=options.busy_timeout_seconds),
@@ -43,7 +43,8 @@ def open(  # noqa: A001  # read as ohlcache.open
     )
 
 
-def _database_path(location: str) -> Path:
+def database_path(location: str) -> Path:
+    """The SQLite file that a location means. Raises InvalidArgument for one that means none."""
     if location.startswith(("postgresql:", "postgres:")):
         raise InvalidArgument(
             f"location {location!r}: this version stores in SQLite only, give a directory"

@@ -387,3 +387,18 @@ def test_delete_a_range(cli):
 def test_the_synthetic_source_keeps_its_name(cli):
     cli.json("fetch", *SYNTHETIC, "--start", "2024-01-01", "--end", "2024-01-01T01:00")
     assert cli.json("ls")[0]["venue"] == SyntheticSource().venue == "synthetic"
+
+
+@pytest.mark.parametrize("timeframe", ["1m", "1h", "1w"])
+def test_long_series_are_read_in_pieces(cli, tmp_path, monkeypatch, timeframe):
+    rows = np.arange(40_000)
+    write(cli, make_block(40_000).take((rows % 1000 > 80) | (rows % 7 > 3)))
+    whole, pieces = tmp_path / "whole.csv", tmp_path / "pieces.csv"
+    cli.json("export", "BTC/USDT", timeframe, "-o", whole)
+    monkeypatch.setattr("ohlcache.cli.reading.PIECE", 777)
+    monkeypatch.setattr("ohlcache.cli.commands.resample.PIECE", 777)
+    cli.json("export", "BTC/USDT", timeframe, "-o", pieces)
+    assert pieces.read_bytes() == whole.read_bytes()
+    if timeframe != "1m":
+        cli.json("resample", *BTC, "--to", timeframe, "-o", pieces)
+        assert pieces.read_bytes() == whole.read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sys
 import tempfile
 import urllib.request
 
@@ -91,4 +92,28 @@ def test_demo_with_an_exchange_and_a_store_of_its_own(cli, folders, monkeypatch)
     symbols = {info["symbol"]: info["rows"] for info in cli.json("ls")}
     assert symbols["BTC/USDT"] == 2880
     assert symbols["AAPL"] == 3270
+    assert list(folders.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["serve"], ["demo"]])
+def test_without_flask(cli, folders, monkeypatch, command):
+    with ohlcache.open(cli.store) as md:
+        md.write("BTC/USDT", "1m", make_block(10))
+    monkeypatch.setattr("ohlcache.cli.demo.data.SYNTHETIC_END", "2022-01-02")
+    monkeypatch.setattr("ohlcache.cli.commands.demo._YEAR", (1_640_995_200_000, 1_641_081_600_000))
+    for name in ("ohlcache.web.api", "ohlcache.web.app"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "flask", None)
+    ended = cli(*command)
+    assert ended.code == 1
+    assert "flask is not installed: run pip install 'ohlcache[web]'" in ended.error.replace(
+        "run  ", "run "
+    )
+
+
+def test_demo_without_the_stocks(cli, folders, monkeypatch):
+    monkeypatch.setattr("ohlcache.cli.demo.data._PACKAGE", "no_such_package")
+    ended = cli("demo", "--no-serve")
+    assert ended.code == 1
+    assert "pip install 'ohlcache[demo]'" in ended.error
     assert list(folders.iterdir()) == []

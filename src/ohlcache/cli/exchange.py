@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from ohlcache.sources import CcxtSource, Source, SyntheticSource
 
 SYNTHETIC = "synthetic"
@@ -12,4 +14,6 @@ def source_named(name: str) -> Source:
 
     Raises MissingExtra without ccxt, InvalidArgument for a name that ccxt does not know.
     """
+    # Retries are logged; what came of them is what the command says.
+    logging.getLogger("stamina").addHandler(logging.NullHandler())
     return SyntheticSource() if name == SYNTHETIC else CcxtSource(name)

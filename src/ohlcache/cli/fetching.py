@@ -16,8 +16,8 @@ from ohlcache.errors import InvalidArgument, OhlcacheError, UnknownSymbol
 from ohlcache.history import MarketData
 from ohlcache.sources import Source
 
-_PAGES_AT_ONCE = 32  # in a piece: enough for any concurrency, little enough to decode in passing
-_PIECE = 100_000  # candles, where a source has no pages
+_PAGES_AT_ONCE = 32  # in a piece: enough for any concurrency
+_PIECE = 200_000  # candles, at most: little enough to be decoded in passing
 _LOOK_EVERY = 0.1  # seconds
 
 
@@ -61,22 +61,25 @@ def fetch(
         )
     pieces = list(_pieces(difference([wanted], coverage), source, timeframe))
     total = sum(piece.end - piece.start for piece in pieces)
+    candle = Timeframe.parse(timeframe).milliseconds
     name = f"{source.venue} {symbol} {timeframe}"
     try:
         with progress(name, "candles") as bar:
             done = 0
             for piece in pieces:
                 future = md.prefetch(symbol, timeframe, piece.start, piece.end)
-                _wait(md, future, bar, done / total)
-                done += piece.end - piece.start
+                length = piece.end - piece.start
+                _wait(md, future, bar, done / total, length / total, length // candle)
+                done += length
     except OhlcacheError as error:
-        if new := _counted(md, "candles"):
-            error.add_note(f"{count(new, 'candle')} before that are stored")
+        if fetched := _counted(md, "candles"):
+            error.add_note(f"{count(fetched, 'candle')} before that are stored")
         raise
     except KeyboardInterrupt:
+        new = count(_counted(md, "candles"), "new candle")
         raise Interrupted(
-            f"{count(_counted(md, 'candles'), 'candle')} are stored, nothing is half written; run "
-            "the same command again: it goes on with what is missing"
+            f"{new} are stored, nothing is half written; run the same command again: it goes on "
+            "with what is missing"
         ) from None
     return Fetched(
         wanted,
@@ -95,8 +98,8 @@ def _coverage(md: MarketData, source: Source, symbol: str, timeframe: str) -> In
 
 
 def _pieces(missing: IntervalSet, source: Source, timeframe: str) -> Iterator[Interval]:
-    page = source.capabilities.page_size
-    candles = _PIECE if page is None else page * _PAGES_AT_ONCE
+    page = source.capabilities.page_size or _PIECE
+    candles = max(page, min(page * _PAGES_AT_ONCE, _PIECE))
     grid = Grid(Timeframe.parse(timeframe))
     for start, end in missing:
         while start < end:
@@ -105,9 +108,14 @@ def _pieces(missing: IntervalSet, source: Source, timeframe: str) -> Iterator[In
             start = stop
 
 
-def _wait(md: MarketData, future: Future[None], bar: Bar, fraction: float) -> None:
+def _wait(
+    md: MarketData, future: Future[None], bar: Bar, before: float, share: float, candles: int
+) -> None:
+    """Wait for a piece of so many candles, which is this share of all the work."""
+    new_before = _counted(md, "candles")
     while True:
-        bar.update(fraction, _counted(md, "candles"))
+        new = _counted(md, "candles")
+        bar.update(before + share * min(1, (new - new_before) / max(candles, 1)), new)
         try:
             return future.result(_LOOK_EVERY)
         except StillRunning:

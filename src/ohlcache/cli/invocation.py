@@ -29,19 +29,24 @@ class Invocation:
 
     def database(self) -> Path:
         """The file that the store is in, or will be."""
-        from ohlcache.runtime import _database_path
+        from ohlcache.runtime import database_path
         from ohlcache.settings import as_settings
 
         location = as_settings(None).history.location if self.store is None else self.store
-        return _database_path(str(location))
+        return database_path(str(location))
 
-    def open(self, source: Any = None) -> MarketData:
-        """The store, created where it does not exist."""
+    def open(self, source: Any = None, *, memory_mb: int | None = None) -> MarketData:
+        """The store, created where it does not exist; it holds so much in memory, or as set."""
         import ohlcache
+        from ohlcache.settings import as_settings
 
-        return ohlcache.open(self.store, source=source)
+        settings = as_settings(None)
+        if memory_mb is not None:
+            history = settings.history.model_copy(update={"memory_mb": memory_mb})
+            settings = settings.model_copy(update={"history": history})
+        return ohlcache.open(self.store, source=source, settings=settings)
 
-    def open_existing(self, source: Any = None) -> MarketData:
+    def open_existing(self, source: Any = None, *, memory_mb: int | None = None) -> MarketData:
         """The store. Raises InvalidArgument where there is none: a typing error makes no store."""
         from ohlcache.errors import InvalidArgument
 
@@ -51,7 +56,7 @@ class Invocation:
                 f"store {path} does not exist: import or fetch candles first, or name another "
                 "one with --store"
             )
-        return self.open(source)
+        return self.open(source, memory_mb=memory_mb)
 
     def print_json(self, document: Any) -> None:
         """One JSON document on stdout."""

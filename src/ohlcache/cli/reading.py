@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ohlcache.candles import Block, Interval, to_block
+from ohlcache.candles import Block, Interval, Timeframe, to_block
 from ohlcache.cli.progress import progress
 from ohlcache.errors import UnknownSymbol
 from ohlcache.history import MarketData
 from ohlcache.web.page import extent
+
+PIECE = 500_000  # candles
+READ_ONCE_MB = 32  # of memory for what is read from front to back, a piece at a time
 
 
 def stored_range(
@@ -30,6 +33,28 @@ def stored_range(
     if low >= high:
         raise UnknownSymbol(f"nothing of {symbol} is stored in this range: see  ohlcache ls")
     return Interval(low, high)
+
+
+def pieces_of(
+    md: MarketData, symbol: str, timeframe: str, range_: Interval, venue: str | None = None
+) -> list[Interval]:
+    """The range in pieces that hold so few stored candles that each is read at once.
+
+    Where the timeframe has to be made, it is the candles that it is made from which count.
+    """
+    wanted = Timeframe.parse(timeframe)
+    stored = [
+        Timeframe.parse(info.timeframe)
+        for info in md.series()
+        if info.symbol == symbol and venue in (None, info.venue)
+    ]
+    length = min((wanted, *(() if wanted in stored else stored)), key=_milliseconds).milliseconds
+    starts = range(range_.start, range_.end, PIECE * length)
+    return [Interval(start, min(start + starts.step, range_.end)) for start in starts]
+
+
+def _milliseconds(timeframe: Timeframe) -> int:
+    return timeframe.milliseconds
 
 
 def read_pieces(

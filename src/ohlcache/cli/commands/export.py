@@ -7,15 +7,14 @@ from pathlib import Path
 
 import click
 
-from ohlcache.candles import Block, Interval, Timeframe
+from ohlcache.candles import Block
 from ohlcache.cli.invocation import Invocation, subcommand
 from ohlcache.cli.output import count, size, stdout
 from ohlcache.cli.parameters import moments, series, time_range
-from ohlcache.cli.reading import read_pieces, stored_range
+from ohlcache.cli.reading import READ_ONCE_MB, pieces_of, read_pieces, stored_range
 from ohlcache.errors import OhlcacheError
 from ohlcache.sources.files import EXPORT_FORMATS, export
 
-_PIECE = 500_000  # candles
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".feather": "feather", ".json": "ccxt-json"}
 _COMPRESSED = {".gz", ".zst", ".xz", ".bz2"}
 
@@ -58,12 +57,9 @@ def command(
         raise click.UsageError("no file to write to: give -o FILE")
     kind = kind or format_of(output)
     low, high = moments(start, end)
-    with invocation.open_existing() as md:
+    with invocation.open_existing(memory_mb=READ_ONCE_MB) as md:
         range_ = stored_range(md, symbol, low, high, venue)
-        step = _PIECE * Timeframe.parse(timeframe).milliseconds
-        pieces = [
-            Interval(at, min(at + step, range_.end)) for at in range(range_.start, range_.end, step)
-        ]
+        pieces = pieces_of(md, symbol, timeframe, range_, venue)
         blocks = read_pieces(md, symbol, timeframe, pieces, venue)
         export_to(output, kind, invocation, blocks, symbol, timeframe)
     return None

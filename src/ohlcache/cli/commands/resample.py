@@ -18,13 +18,12 @@ from ohlcache.cli.commands.export import export_to, file_format, format_of, outp
 from ohlcache.cli.invocation import Invocation, subcommand
 from ohlcache.cli.output import count, moment, stdout
 from ohlcache.cli.parameters import series
-from ohlcache.cli.reading import read_pieces
+from ohlcache.cli.reading import PIECE, READ_ONCE_MB, read_pieces
 from ohlcache.errors import OhlcacheError
 from ohlcache.history import MarketData, WriteReport
 
 Incomplete = Literal["drop", "mark", "keep"]
 
-_PIECE = 500_000  # base candles
 _ANCHOR_SAMPLE = 2_000  # candles
 _MARK = "complete"
 _WITHOUT_MARK = ("freqtrade", "ccxt-json")
@@ -62,7 +61,7 @@ def command(
         _check_without_file(incomplete, kind)
     else:
         kind = _kind_of_file(output, incomplete, kind)
-    with invocation.open_existing() as md:
+    with invocation.open_existing(memory_mb=READ_ONCE_MB) as md:
         info = md.info(symbol, timeframe, venue=venue)
         coverage = tuple(md.coverage(symbol, timeframe, venue=venue))
         base, longer = _grids(md, symbol, timeframe, target, info.venue, coverage)
@@ -123,7 +122,7 @@ def _resampled(
         return
     pieces: list[Interval] = []
     start, end = longer.floor(coverage[0].start), coverage[-1].end
-    step = _PIECE * base.timeframe.milliseconds
+    step = PIECE * base.timeframe.milliseconds
     while start < end:
         stop = max(longer.floor(start + step), longer.next(start))
         pieces.append(Interval(start, min(stop, end)))

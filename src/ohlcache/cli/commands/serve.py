@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 
 import click
@@ -50,6 +51,7 @@ def command(invocation: Invocation, host: str, port: int) -> int | None:
                 console.print(
                     "anyone who reaches this address can read what is stored", style="yellow"
                 )
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a supervisor ends it
         server.run()
     return None
