@@ -14,9 +14,10 @@ from weakref import WeakSet
 from ohlcache.candles import Block, Interval, Timeframe, to_block, to_frame
 from ohlcache.candles.frames import Frame, FrameKind
 from ohlcache.candles.gaps import Gap, classify, mark_refused
-from ohlcache.candles.instant import Instant, to_iso, to_ms
+from ohlcache.candles.instant import Instant, to_ms
 from ohlcache.candles.session import session as session_named
 from ohlcache.errors import InvalidArgument, UnknownSymbol
+from ohlcache.history.arguments import checked_name, range_ms, symbol_names
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.holder import Holder
 from ohlcache.history.ingest import ingest
@@ -148,7 +149,7 @@ class MarketData:
         Takes the options of :meth:`candles`. When one symbol fails its error is raised after the
         others are done; what they fetched is stored.
         """
-        names = _names(symbols)
+        names = symbol_names(symbols)
         with ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="ohlcache-many") as threads:
             frames = [
                 threads.submit(self.candles, name, timeframe, start, end, **options)
@@ -165,7 +166,7 @@ class MarketData:
         **options: Any,
     ) -> dict[str, Frame]:
         """:meth:`candles_many` for async code."""
-        names = _names(symbols)
+        names = symbol_names(symbols)
         reads = (self.acandles(name, timeframe, start, end, **options) for name in names)
         frames = await asyncio.gather(*reads, return_exceptions=True)
         for frame in frames:
@@ -185,7 +186,7 @@ class MarketData:
         """Fetch and decode in the background; the future is done when all of it is at hand."""
         requests = [
             self._request(name, timeframe, start, end, venue, fetch=True, as_of=None)
-            for name in _names(symbols)
+            for name in symbol_names(symbols)
         ]
         self._holder.catalogue()  # tells a closed store before there is a future to look at
         return self._background.submit(self._prefetch, requests)
@@ -271,7 +272,7 @@ class MarketData:
     ) -> int:
         """Remove candles and coverage in [start, end), or the whole series; the rows removed."""
         key = self._key(symbol, timeframe, venue)
-        low, high = _range_ms(start, end)
+        low, high = range_ms(start, end)
         if key not in self._holder.catalogue():
             raise self._unknown(key)
         return self._store.delete(key, low, high)
@@ -338,7 +339,7 @@ class MarketData:
         Europe/Berlin``, or a name of ``exchange_calendars``.
         """
         key = self._key(symbol, timeframe, venue)
-        low, high = _range_ms(start, end)
+        low, high = range_ms(start, end)
         loaded = self._holder.load(key, low, high)
         if loaded is None:
             raise self._unknown(key)
@@ -436,7 +437,7 @@ class MarketData:
                 f"as_of is {as_of!r}: this version keeps no earlier states, leave it out"
             )
         key = self._key(symbol, timeframe, venue)
-        low, high = _range_ms(start, end)
+        low, high = range_ms(start, end)
         return Request(key, low, high, fetch)
 
     def _key(self, symbol: str, timeframe: str | Timeframe, venue: str | None) -> SeriesKey:
@@ -447,7 +448,7 @@ class MarketData:
     ) -> SeriesKey:
         parsed = Timeframe.parse(timeframe)
         chosen = self._own_venue if venue is None else venue
-        return SeriesKey(_checked("venue", chosen), _checked("symbol", symbol), parsed)
+        return SeriesKey(checked_name("venue", chosen), checked_name("symbol", symbol), parsed)
 
     @property
     def _own_venue(self) -> str:
@@ -455,9 +456,9 @@ class MarketData:
 
     def _venue(self, symbol: str, venue: str | None) -> str:
         """The venue meant: the one named, the source's, or the only one that has the symbol."""
-        _checked("symbol", symbol)
+        checked_name("symbol", symbol)
         if venue is not None:
-            return _checked("venue", venue)
+            return checked_name("venue", venue)
         if self._fetcher is not None:
             return self._own_venue
         venues = self._holder.venues(symbol)
@@ -486,34 +487,6 @@ def _framed(rows: Block, columns: str | Sequence[str] | None, as_: FrameKind, co
 
 def _system_clock() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _names(symbols: str | Iterable[str]) -> list[str]:
-    return [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
-
-
-def _range_ms(start: Instant, end: Instant) -> tuple[int | None, int | None]:
-    low = None if start is None else to_ms(start, "start")
-    high = None if end is None else to_ms(end, "end")
-    if low is not None and high is not None and low >= high:
-        raise InvalidArgument(
-            f"start {to_iso(low)} is not before end {to_iso(high)}: ranges are [start, end)"
-        )
-    return low, high
-
-
-def _checked(field: str, name: str) -> str:
-    if not isinstance(name, str) or not name or "\0" in name or not _is_unicode(name):
-        raise InvalidArgument(f"{field} is {name!r}: give a text that is not empty")
-    return name
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 _opened: WeakSet[MarketData] = WeakSet()

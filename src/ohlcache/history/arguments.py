@@ -1,0 +1,39 @@
+"""Arguments of MarketData, checked: ranges, symbols and names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ohlcache.candles.instant import Instant, to_iso, to_ms
+from ohlcache.errors import InvalidArgument
+
+
+def symbol_names(symbols: str | Iterable[str]) -> list[str]:
+    """One symbol or several as a list, each once, in order."""
+    return [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
+
+
+def range_ms(start: Instant, end: Instant) -> tuple[int | None, int | None]:
+    """Both ends in ms, None where open. Raises InvalidArgument unless start is before end."""
+    low = None if start is None else to_ms(start, "start")
+    high = None if end is None else to_ms(end, "end")
+    if low is not None and high is not None and low >= high:
+        raise InvalidArgument(
+            f"start {to_iso(low)} is not before end {to_iso(high)}: ranges are [start, end)"
+        )
+    return low, high
+
+
+def checked_name(field: str, name: str) -> str:
+    """The name of a symbol or venue. Raises InvalidArgument for what cannot be one."""
+    if not isinstance(name, str) or not name or "\0" in name or not _is_unicode(name):
+        raise InvalidArgument(f"{field} is {name!r}: give a text that is not empty")
+    return name
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
