@@ -65,9 +65,8 @@ def _reads(options: Options, data: Dataset) -> Iterator[Figure]:
         yield from _in_this_process(options, data, ours.path, stores, span)
     for store in stores.values():
         store.close()
-    if data is synthetic(options.quick):
-        for span in data.spans:
-            yield from _in_fresh_processes(options, folder, span)
+    for span in data.spans:
+        yield from _in_fresh_processes(options, data, folder, span)
 
 
 def _in_this_process(
@@ -111,9 +110,13 @@ def _target(name: str, span: Span) -> Target | None:
     return times_faster(5) if is_parquet and span is YEAR else None
 
 
-def _in_fresh_processes(options: Options, folder: Path, span: Span) -> Iterator[Figure]:
+def _in_fresh_processes(
+    options: Options, data: Dataset, folder: Path, span: Span
+) -> Iterator[Figure]:
     took: dict[tuple[str, str], list[float]] = {}
     kinds = [kind for kind in _IN_A_PROCESS if kind is Ohlcache or kind in installed()]
+    if YEAR not in data.spans:
+        kinds = [kind for kind in kinds if kind in (Ohlcache, ArcticDB)]
     ends = ["-", "-"] if span is WHOLE else [span.start.isoformat(), span.end.isoformat()]
     for _ in range(options.turns(9)):
         for kind in kinds:
@@ -125,7 +128,7 @@ def _in_fresh_processes(options: Options, folder: Path, span: Span) -> Iterator[
         for step in ("read", "open and read"):
             peer = (kind.name, best[kind.name, step])
             target = _target(kind.name, span)
-            name = f"{span.name}, process started for it: {step}"
+            name = f"{span.name} ({data.name}), process started for it: {step}"
             yield figure(name, best[Ohlcache.name, step], as_time, peer, target)
 
 

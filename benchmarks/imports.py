@@ -23,8 +23,9 @@ def measure(options: Options) -> Iterator[Figure]:
         "import pandas": [sys.executable, "-c", "import pandas"],
     }
     script = Path(sys.executable).with_name("ohlcache")
-    if script.exists():
-        commands["ohlcache --help"] = [str(script), "--help"]
+    call = "import sys; from ohlcache.cli import main; sys.argv[0] = 'ohlcache'; main()"
+    start = [str(script)] if script.exists() else [sys.executable, "-c", call]
+    commands["ohlcache --help"] = [*start, "--help"]
     runs = {name: _starting(command) for name, command in commands.items()}
     took = {name: median(times) for name, times in by_turns(runs, options.turns(25)).items()}
     bare = took.pop(_BARE)
