@@ -10,6 +10,8 @@ import pytest
 import ohlcache
 from ohlcache.candles import Block
 
+pytest_plugins = ["postgres_server", "redis_server"]
+
 REAL_CANDLES = Path(__file__).resolve().parents[2] / "shared" / "data" / "candles"
 T0 = 1_577_836_800_000  # 2020-01-01
 MINUTE = 60_000

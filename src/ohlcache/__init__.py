@@ -14,6 +14,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ohlcache.cache import (
+        CacheCategory,
+        CacheManager,
+        HistoricalDataCache,
+        MarketDataCache,
+        cached,
+        get_cache_manager,
+    )
     from ohlcache.errors import OhlcacheError
     from ohlcache.history import Gap, MarketData, SeriesInfo, VerifyReport, WriteReport
     from ohlcache.runtime import open  # noqa: A004
@@ -23,10 +31,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CacheCategory": "ohlcache.cache",
+    "CacheManager": "ohlcache.cache",
     "CallableSource": "ohlcache.sources",
     "Capabilities": "ohlcache.sources",
     "Gap": "ohlcache.history",
+    "HistoricalDataCache": "ohlcache.cache",
     "MarketData": "ohlcache.history",
+    "MarketDataCache": "ohlcache.cache",
     "OhlcacheError": "ohlcache.errors",
     "SeriesInfo": "ohlcache.history",
     "Settings": "ohlcache.settings",
@@ -34,14 +46,21 @@ _HOMES = {
     "SyntheticSource": "ohlcache.sources",
     "VerifyReport": "ohlcache.history",
     "WriteReport": "ohlcache.history",
+    "cached": "ohlcache.cache",
+    "get_cache_manager": "ohlcache.cache",
     "open": "ohlcache.runtime",
 }
+_ROOMS = ("cache", "telemetry")
 
 __all__ = [  # the names below resolve through __getattr__
+    "CacheCategory",
+    "CacheManager",
     "CallableSource",
     "Capabilities",
     "Gap",
+    "HistoricalDataCache",
     "MarketData",
+    "MarketDataCache",
     "OhlcacheError",
     "SeriesInfo",
     "Settings",
@@ -49,11 +68,15 @@ __all__ = [  # the names below resolve through __getattr__
     "SyntheticSource",
     "VerifyReport",
     "WriteReport",
+    "cached",
+    "get_cache_manager",
     "open",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -63,4 +86,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOMES, *_ROOMS])

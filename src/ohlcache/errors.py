@@ -91,3 +91,27 @@ class FetchError(SourceError):
 
 class FileFormatError(OhlcacheError):
     """A file cannot be read as candles: truncated, foreign, or a row that does not fit."""
+
+
+class CacheError(OhlcacheError):
+    """The cache cannot do what was asked."""
+
+
+class LoadTimeout(CacheError, TimeoutError):
+    """A loader took longer than its category allows."""
+
+
+class RecursiveLoad(CacheError):
+    """A loader asked the cache for the very key that it is loading."""
+
+
+class NotFound(CacheError, LookupError):
+    """Raised by a loader to say that there is no value; that is remembered for a while."""
+
+
+class ValueDamaged(CacheError):
+    """Bytes of a cached value are truncated, altered, foreign or of an unknown format."""
+
+
+class ValueRefused(CacheError):
+    """A cached value is a pickle that is not signed with the key in force; it was not run."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ohlcache.errors import InvalidArgument
@@ -38,6 +38,91 @@ class HistorySettings(BaseModel):
     sessions: dict[str, str] = Field(default_factory=dict)
 
 
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+TierName = Literal["l1", "l2", "l3"]
+CompressionName = Literal["zstd", "lz4", "gzip"]
+
+
+class CategorySettings(_Section):
+    """How values of one category are cached.
+
+    ttl_seconds: for how long a value is fresh; None: until it is removed.
+    max_size_mb, max_entries: of the category in process memory; None: only the whole is bounded.
+    compression: of values in Redis and database: true (zstd), false, or the name of a codec;
+        values of fewer than ``compression_min_bytes`` and those that would not shrink by
+        ``compression_min_saving`` stay as they are.
+    tiers: where values are kept, of those that are configured.
+    jitter: a random part of up to this share is taken off each TTL, so that values that were
+        stored together do not expire together.
+    stale_seconds: after its TTL a value may be served for so long while it is loaded anew in the
+        background, and when loading fails. For ``get_or_load`` and ``cached`` only.
+    early_refresh: how early a value that was slow to load is loaded anew in the background before
+        it expires (the beta of XFetch, never more than a tenth of the TTL before); 0: not.
+    negative_ttl_seconds: for how long it is remembered that a loader found nothing; 0: not.
+    load_timeout_seconds: after which a loader is given up.
+    """
+
+    ttl_seconds: float | None = Field(default=300, ge=0)
+    max_size_mb: float | None = Field(default=None, gt=0)
+    max_entries: int | None = Field(default=None, ge=1)
+    compression: bool | CompressionName = True
+    compression_min_bytes: int = Field(default=1024, ge=0)
+    compression_min_saving: float = Field(default=0.10, ge=0, lt=1)
+    tiers: tuple[TierName, ...] = ("l1", "l2", "l3")
+    jitter: float = Field(default=0.0, ge=0, lt=1)
+    stale_seconds: float = Field(default=0.0, ge=0)
+    early_refresh: float = Field(default=1.0, ge=0)
+    negative_ttl_seconds: float = Field(default=5.0, ge=0)
+    load_timeout_seconds: float = Field(default=30.0, gt=0)
+
+
+class MemoryTierSettings(_Section):
+    """Values in process memory, over all categories."""
+
+    max_size_mb: float = Field(default=500, gt=0)
+    eviction_policy: Literal["hybrid", "lru", "lfu"] = "hybrid"
+
+
+class RedisTierSettings(_Section):
+    """Values in Redis. timeout_seconds bounds what a request may wait for it."""
+
+    redis_url: str
+    max_size_mb: float | None = Field(default=2048, gt=0)
+    timeout_seconds: float = Field(default=0.25, gt=0)
+
+
+class DatabaseTierSettings(_Section):
+    """Values in SQLite (``sqlite:///cache.db``) or PostgreSQL (``postgresql://…``)."""
+
+    url: str
+    max_size_mb: float | None = Field(default=4096, gt=0)
+    timeout_seconds: float = Field(default=5.0, gt=0)
+
+
+class CacheSettings(_Section):
+    """The tiered cache. Without ``l2`` there is no Redis, without ``l3`` no database.
+
+    namespace: caches of one namespace share values, others do not see them.
+    lease_seconds: for how long a process that died while loading keeps others from loading.
+    pickle_key: has values that nothing else can serialise pickled, signed with this key; everyone
+        who knows the key can then run code in every process that reads the cache.
+    raise_errors: errors of Redis and the database reach the caller instead of being counted only.
+    """
+
+    l1: MemoryTierSettings = Field(default_factory=MemoryTierSettings)
+    l2: RedisTierSettings | None = None
+    l3: DatabaseTierSettings | None = None
+    categories: dict[Name, CategorySettings] = Field(default_factory=dict)
+    namespace: Name = "ohlcache"
+    lease_seconds: float = Field(default=5.0, gt=0)
+    pickle_key: SecretStr | None = Field(default=None, min_length=16)
+    raise_errors: bool = False
+
+
 class Settings(BaseSettings):
     """All settings. Takes the tree as keywords: ``Settings(history={"memory_mb": 256})``."""
 
@@ -49,6 +134,7 @@ class Settings(BaseSettings):
     )
 
     history: HistorySettings = Field(default_factory=HistorySettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
 
     def __init__(self, **tree: Any) -> None:
         """Raises InvalidArgument, naming the key, for one that is unknown or has a wrong value."""
@@ -92,7 +178,19 @@ def as_settings(settings: Settings | Mapping[str, Any] | str | Path | None) -> S
     return Settings.from_yaml(path) if path else Settings()
 
 
+Section = TypeVar("Section", bound=_Section)
+
+
+def checked_section(kind: type[Section], where: str, fields: Mapping[str, Any]) -> Section:
+    """A part of the tree from its fields. Raises InvalidArgument, naming ``where`` and the key."""
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        raise InvalidArgument(f"{where}: {_explained(error)}") from None
+
+
 def _explained(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
-    return f"setting {key} is {first.get('input')!r}: {first['msg']}"
+    shown = "secret" if key.endswith("_key") else repr(first.get("input"))
+    return f"setting {key} is {shown}: {first['msg']}"

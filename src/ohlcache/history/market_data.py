@@ -16,6 +16,7 @@ from ohlcache.candles.frames import Frame, FrameKind
 from ohlcache.candles.gaps import Gap, classify, mark_refused
 from ohlcache.candles.instant import Instant, to_ms
 from ohlcache.candles.session import session as session_named
+from ohlcache.drive import drive, drive_async
 from ohlcache.errors import InvalidArgument, UnknownSymbol
 from ohlcache.history.arguments import checked_name, range_ms, symbol_names
 from ohlcache.history.fetcher import Fetcher
@@ -32,7 +33,7 @@ from ohlcache.history.reports import (
 )
 from ohlcache.history.store import Store
 from ohlcache.history.verify import Progress, verify
-from ohlcache.history.walk import Reader, Request, drive, drive_async, unknown_series
+from ohlcache.history.walk import Reader, Request, unknown_series
 from ohlcache.sources.protocol import Source
 
 LOCAL_VENUE = "local"

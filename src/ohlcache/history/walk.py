@@ -1,25 +1,23 @@
 """The way of a read: memory, store, finer timeframes, source.
 
-It is written once, as a generator (:meth:`Reader.walk`) that yields what blocks: callables to run
-and futures to wait for. :func:`drive` and :func:`drive_async` carry it out for the two kinds of
-callers.
+It is written once, as a generator (:meth:`Reader.walk`) that :mod:`ohlcache.drive` carries out for
+the two kinds of callers.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Generator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from ohlcache.candles import Block, Grid, Interval, IntervalSet, Timeframe, to_iso
 from ohlcache.candles.interval import difference, union
 from ohlcache.candles.resample import divides, resample
+from ohlcache.drive import Walk
 from ohlcache.errors import FetchError, InvalidArgument, UnknownSymbol, UnsupportedBySource
 from ohlcache.history.derive import bases, complete_buckets, derived_grid
 from ohlcache.history.fetcher import Fetcher
@@ -27,9 +25,6 @@ from ohlcache.history.holder import Holder
 from ohlcache.history.reading import Series
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Store
-
-Result = TypeVar("Result")
-Step = Callable[[], Any] | Future[Any]
 
 _MOST_ROUNDS = 50  # of fetching for one read; a source that never settles must not hang a caller
 
@@ -87,7 +82,7 @@ class Reader:
             self.counts["hits"] += 1
         return rows
 
-    def walk(self, request: Request) -> Generator[Step, Any, Block]:
+    def walk(self, request: Request) -> Walk[Block]:
         """Read; while something is missing, have it fetched and read again.
 
         Yields callables that block and futures to wait for, and is sent what they give.
@@ -241,41 +236,6 @@ def unknown_series(key: SeriesKey, catalogue: dict[SeriesKey, Series]) -> Unknow
         f"symbol {key.symbol!r} is not stored for venue {key.venue} (stored are: "
         f"{', '.join(symbols) or 'none'}): import it or open with a source"
     )
-
-
-def drive(walk: Generator[Step, Any, Result]) -> Result:
-    """Carry out a walk in this thread."""
-    outcome: Any = None
-    try:
-        while True:
-            step = walk.send(outcome)
-            outcome = step.result() if isinstance(step, Future) else step()
-    except StopIteration as stop:
-        found: Result = stop.value
-        return found
-    finally:
-        walk.close()
-
-
-async def drive_async(walk: Generator[Step, Any, Result], threads: Executor) -> Result:
-    """Carry out a walk in the event loop; what blocks runs in ``threads``.
-
-    A cancelled caller leaves futures alone: others may wait for them.
-    """
-    loop = asyncio.get_running_loop()
-    outcome: Any = None
-    try:
-        while True:
-            step = walk.send(outcome)
-            if isinstance(step, Future):
-                outcome = await asyncio.shield(asyncio.wrap_future(step))
-            else:
-                outcome = await loop.run_in_executor(threads, step)
-    except StopIteration as stop:
-        found: Result = stop.value
-        return found
-    finally:
-        walk.close()
 
 
 def _new_grid(key: SeriesKey, base_series: list[Series]) -> Grid:

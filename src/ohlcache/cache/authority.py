@@ -1,0 +1,52 @@
+"""Asking for versions in force, and putting new ones in force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from ohlcache.cache.link import UNAVAILABLE, Link
+from ohlcache.cache.versions import Versions
+from ohlcache.drive import Walk
+
+
+class Authority:
+    """The first shared tier that works says which versions are in force; without any, we do.
+
+    changed: called when versions are no longer what they were.
+    """
+
+    def __init__(
+        self, links: Sequence[Link], versions: Versions, changed: Callable[[], None]
+    ) -> None:
+        self.versions = versions
+        self._links = tuple(links)
+        self._changed = changed
+
+    def learn(self, names: Iterable[str]) -> Walk[None]:
+        """Have the versions of names known, as far as a tier answers."""
+        if not self._links or self._links[0].trust.epoch.is_live:
+            names = self.versions.unknown(names)
+            if not names:
+                return
+        asked = list(names)
+        mark = self.versions.mark()
+        if not self._links:
+            self.versions.learn(self.versions.of(asked), mark)
+        for position, link in enumerate(self._links):
+            answer = yield from link.ask(link.tier.versions(asked))
+            if answer is not UNAVAILABLE:
+                self.versions.learn(answer, mark)
+                # The tiers below need them for when this one is out of order.
+                for lower in self._links[position + 1 :]:
+                    yield from lower.mirror(self.versions.of(asked))
+                return
+
+    def bump(self, versions: Mapping[str, str]) -> Walk[None]:
+        """Put new versions in force, in every tier and process."""
+        self.versions.change(versions)
+        self._changed()
+        for link in self._links:
+            yield from link.bump(versions)
+        # Versions that were asked for meanwhile may be the old ones.
+        self.versions.change(versions)
+        self._changed()

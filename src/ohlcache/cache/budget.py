@@ -1,0 +1,33 @@
+"""The bound on what all categories together hold in process memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ohlcache.cache.memory import MemoryTier
+
+
+class Budget:
+    """At most ``max_bytes`` over all tiers; who is furthest above its share gives way first."""
+
+    def __init__(self, max_bytes: int, tiers: Callable[[], Iterable[MemoryTier]]) -> None:
+        self.max_bytes = max_bytes
+        self._tiers = tiers
+
+    def enforce(self) -> None:
+        """Shrink tiers until the bound holds."""
+        excess = self.held - self.max_bytes
+        while excess > 0:
+            largest = max(self._tiers(), key=_size)
+            if not largest.shrink(excess):
+                return
+            excess = self.held - self.max_bytes
+
+    @property
+    def held(self) -> int:
+        """Bytes held by all tiers."""
+        return sum(map(_size, self._tiers()))
+
+
+def _size(tier: MemoryTier) -> int:
+    return tier.bytes

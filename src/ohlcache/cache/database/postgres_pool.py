@@ -1,0 +1,101 @@
+"""Connections to one PostgreSQL: a few are kept, and what the server closed is replaced."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from ohlcache.cache.database.postgres_connection import BoundedConnection
+from ohlcache.errors import StoreError, StoreLocked
+
+_MOST = 8
+
+Result = TypeVar("Result")
+
+
+class Pool:
+    """At most eight connections; each is used by one thread at a time."""
+
+    def __init__(self, connect: Callable[[], BoundedConnection], timeout_seconds: float) -> None:
+        self._connect = connect
+        self._timeout_seconds = timeout_seconds
+        self._left: list[BoundedConnection] = []  # of the parent process: closing would touch them
+        self._is_closed = False
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._idle: list[BoundedConnection] = []
+        self._free = threading.BoundedSemaphore(_MOST)
+
+    def use(self, work: Callable[[BoundedConnection], Result]) -> Result:
+        """Do ``work`` with a connection.
+
+        It is done once more with a new one when the server had closed an idle one meanwhile, so
+        ``work`` has to raise ConnectionLost only where nothing can have been changed.
+        """
+        if not self._free.acquire(timeout=self._timeout_seconds):
+            raise StoreLocked(f"all {_MOST} connections of the cache are in use: try again later")
+        try:
+            try:
+                return self._attempt(work, self._idle_one())
+            except ConnectionLost:
+                self.drop_idle()
+                return self._attempt(work, self._connect())
+        except ConnectionLost as lost:
+            raise lost.error from lost
+        finally:
+            self._free.release()
+
+    def drop_idle(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            self._idle.pop().close()
+
+    @property
+    def idle(self) -> int:
+        """How many connections nobody uses."""
+        return len(self._idle)
+
+    def close(self) -> None:
+        """Close the idle connections, and each of the others when its work is done."""
+        self._is_closed = True
+        self.drop_idle()
+
+    def renew_after_fork(self) -> None:
+        """Leave the parent's connections alone."""
+        self._left += self._idle
+        self._begin_anew()
+
+    def _idle_one(self) -> BoundedConnection:
+        if self._is_closed:
+            raise StoreError("the cache's database tier is closed: make a new one")
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
+
+    def _attempt(
+        self, work: Callable[[BoundedConnection], Result], connection: BoundedConnection
+    ) -> Result:
+        try:
+            return work(connection)
+        finally:
+            self._give_back(connection)
+
+    def _give_back(self, connection: BoundedConnection) -> None:
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE and not self._is_closed:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+
+class ConnectionLost(Exception):
+    """The connection was closed by the server before anything was changed."""
+
+    def __init__(self, error: psycopg.OperationalError) -> None:
+        super().__init__(str(error))
+        self.error = error

@@ -1,0 +1,679 @@
+"""The cache that programs use: values by category and key in memory, Redis and a database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakSet
+
+from ohlcache.cache.calls import KeyMaker
+from ohlcache.cache.categories import CacheCategory, overlaid
+from ohlcache.cache.changes import ALWAYS_NEWER
+from ohlcache.cache.clock import Clock
+from ohlcache.cache.decorator import Cached
+from ohlcache.cache.keys import key_text
+from ohlcache.cache.loading import Loader
+from ohlcache.cache.loads import Order
+from ohlcache.cache.parts import Parts
+from ohlcache.cache.shelf import ABSENT, MISS, Found, Shelf
+from ohlcache.cache.stats import statistics
+from ohlcache.cache.tiers import SharedTier
+from ohlcache.cache.versions import NAMESPACE, category_name, new_version, tag_name
+from ohlcache.cache.warming import Warming, WarmReport
+from ohlcache.drive import Result, Walk, drive, drive_async
+from ohlcache.errors import CacheError, InvalidArgument, NotFound
+from ohlcache.settings import (
+    CacheSettings,
+    CategorySettings,
+    Settings,
+    as_settings,
+    checked_section,
+)
+
+_THREADS = 8
+_MB = 2**20
+
+Seconds = float | None
+Category = str
+
+
+class CacheManager:
+    """A cache in the nearest place that has a value: memory, Redis, a database, a loader.
+
+    Safe to share between threads and tasks; every method that does I/O has an async door with the
+    same arguments and an ``a`` before its name. Two managers of one namespace, in one process or
+    in several, see each other's changes.
+
+    Arrays and frames are kept and handed out read-only or as copies that share nothing writable;
+    other mutable values (lists, dicts) are shared with everyone who gets them from memory: do not
+    change them.
+
+    No error of Redis or the database reaches the caller (``stats()`` counts them), unless
+    ``raise_errors`` is set. All methods raise InvalidArgument for a category that is not known, a
+    negative ttl and the like, and CacheError when the cache is closed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | Mapping[str, Any] | str | Path | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        """``settings``: a Settings, a dict or the path of a YAML file; None: those in force.
+
+        Raises InvalidArgument for settings that cannot be used, MissingExtra for a tier whose
+        library is not installed. Redis and PostgreSQL need not be reachable.
+        """
+        self._settings = as_settings(settings).cache
+        self._clock = clock or Clock()
+        self._is_closed = False
+        self._pool: ThreadPoolExecutor | None = None
+        self._parts = Parts(self._settings, self._tiers(), self._clock, self._executor)
+        self._shelves = self._parts.shelves
+        self._inherited: list[object] = []
+        _open.add(self)
+
+    def _tiers(self) -> dict[str, SharedTier]:
+        """The shared tiers that are configured, nearest first."""
+        settings, tiers = self._settings, dict[str, SharedTier]()
+        if settings.l2 is not None:
+            from ohlcache.cache.redis import RedisTier
+
+            tiers["l2"] = RedisTier(
+                settings.l2.redis_url,
+                namespace=settings.namespace,
+                max_bytes=_bytes(settings.l2.max_size_mb),
+                timeout_seconds=settings.l2.timeout_seconds,
+            )
+        if settings.l3 is not None:
+            from ohlcache.cache.database import DatabaseTier
+
+            tiers["l3"] = DatabaseTier(
+                settings.l3.url,
+                namespace=settings.namespace,
+                max_bytes=_bytes(settings.l3.max_size_mb),
+                timeout_seconds=settings.l3.timeout_seconds,
+            )
+        return tiers
+
+    # -- one value ------------------------------------------------------------------------------
+
+    def get(self, key: Any, category: Category = CacheCategory.DEFAULT, default: Any = None) -> Any:
+        """The value of a key, or ``default``. A value whose TTL has passed is not there."""
+        value = self._shelf(category).hit(key)
+        if value is MISS:
+            return drive(self._get(key, category, default))
+        return default if value is ABSENT else value
+
+    async def aget(
+        self, key: Any, category: Category = CacheCategory.DEFAULT, default: Any = None
+    ) -> Any:
+        """:meth:`get` for async code."""
+        value = self._shelf(category).hit(key)
+        if value is MISS:
+            return await self._adrive(self._get(key, category, default))
+        return default if value is ABSENT else value
+
+    def set(
+        self,
+        key: Any,
+        value: Any,
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> None:
+        """Give a key a value, in every tier and for every process.
+
+        ttl: seconds for which it is fresh; None: the category's; 0: the key is removed instead.
+        tags: names by which ``invalidate_tag`` finds it.
+
+        Raises TypeError for a value that a shared tier of the category cannot hold; nothing is
+        changed then.
+        """
+        drive(self._set({key: value}, category, ttl, tags))
+
+    async def aset(
+        self,
+        key: Any,
+        value: Any,
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> None:
+        """:meth:`set` for async code."""
+        await self._adrive(self._set({key: value}, category, ttl, tags))
+
+    def delete(self, key: Any, category: Category = CacheCategory.DEFAULT) -> None:
+        """Remove a key from every tier and process; a load of it under way is not stored."""
+        drive(self._delete([key], category))
+
+    async def adelete(self, key: Any, category: Category = CacheCategory.DEFAULT) -> None:
+        """:meth:`delete` for async code."""
+        await self._adrive(self._delete([key], category))
+
+    def get_or_load(
+        self,
+        key: Any,
+        loader: Callable[..., Any],
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> Any:
+        """The value of a key; when there is none, what ``loader`` gives, stored.
+
+        The loader is called without arguments, or with the key if it has a required parameter; by
+        one caller at a time in all processes, while the others wait for its value. It runs in
+        another thread and is given up after the category's ``load_timeout_seconds`` (LoadTimeout).
+        What it raises reaches everyone who waits. None is stored for the category's
+        ``negative_ttl_seconds``; so is that it raised NotFound, which is then raised again.
+        """
+        value = self._shelf(category).hit(key)
+        if value is MISS:
+            value = drive(self._get_or_load(key, loader, category, ttl, tags))
+        return self._present(key, value)
+
+    async def aget_or_load(
+        self,
+        key: Any,
+        loader: Callable[..., Any],
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> Any:
+        """:meth:`get_or_load` for async code; the loader may be async or not."""
+        value = self._shelf(category).hit(key)
+        if value is MISS:
+            value = await self._adrive(self._get_or_load(key, loader, category, ttl, tags))
+        return self._present(key, value)
+
+    def refresh(
+        self,
+        key: Any,
+        loader: Callable[..., Any],
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> Any:
+        """Load a key anew whatever is there, and store it; the value."""
+        value = drive(self._get_or_load(key, loader, category, ttl, tags, anew=True))
+        return self._present(key, value)
+
+    async def arefresh(
+        self,
+        key: Any,
+        loader: Callable[..., Any],
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> Any:
+        """:meth:`refresh` for async code."""
+        walk = self._get_or_load(key, loader, category, ttl, tags, anew=True)
+        return self._present(key, await self._adrive(walk))
+
+    # -- many values ----------------------------------------------------------------------------
+
+    def get_many(
+        self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT
+    ) -> dict[Any, Any]:
+        """The values of those keys that have one, in one round trip a tier."""
+        return drive(self._get_many(keys, category))
+
+    async def aget_many(
+        self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT
+    ) -> dict[Any, Any]:
+        """:meth:`get_many` for async code."""
+        return await self._adrive(self._get_many(keys, category))
+
+    def set_many(
+        self,
+        mapping: Mapping[Any, Any],
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> None:
+        """:meth:`set` of many values; all or, when one raises TypeError, none."""
+        drive(self._set(mapping, category, ttl, tags))
+
+    async def aset_many(
+        self,
+        mapping: Mapping[Any, Any],
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> None:
+        """:meth:`set_many` for async code."""
+        await self._adrive(self._set(mapping, category, ttl, tags))
+
+    def get_or_load_many(
+        self,
+        keys: Iterable[Any],
+        loader: Callable[[list[Any]], Any],
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> dict[Any, Any]:
+        """The values of keys; those that have none from one call of ``loader``.
+
+        The loader gets the list of keys that nobody else is loading, and gives a mapping. A key
+        that it leaves out is not in the answer, which is remembered as ``get_or_load`` does.
+        """
+        return drive(self._get_or_load_many(keys, loader, category, ttl, tags))
+
+    async def aget_or_load_many(
+        self,
+        keys: Iterable[Any],
+        loader: Callable[[list[Any]], Any],
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> dict[Any, Any]:
+        """:meth:`get_or_load_many` for async code; the loader may be async or not."""
+        return await self._adrive(self._get_or_load_many(keys, loader, category, ttl, tags))
+
+    def refresh_many(
+        self,
+        keys: Iterable[Any],
+        loader: Callable[[list[Any]], Any],
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> dict[Any, Any]:
+        """Load keys anew whatever is there, in one call, and store them; their values."""
+        return drive(self._get_or_load_many(keys, loader, category, ttl, tags, anew=True))
+
+    async def arefresh_many(
+        self,
+        keys: Iterable[Any],
+        loader: Callable[[list[Any]], Any],
+        category: Category = CacheCategory.DEFAULT,
+        ttl: Seconds = None,
+        *,
+        tags: Iterable[str] = (),
+    ) -> dict[Any, Any]:
+        """:meth:`refresh_many` for async code."""
+        walk = self._get_or_load_many(keys, loader, category, ttl, tags, anew=True)
+        return await self._adrive(walk)
+
+    def delete_many(self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT) -> None:
+        """:meth:`delete` of many keys in one round trip a tier."""
+        drive(self._delete(keys, category))
+
+    async def adelete_many(
+        self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT
+    ) -> None:
+        """:meth:`delete_many` for async code."""
+        await self._adrive(self._delete(keys, category))
+
+    def forget(self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT) -> None:
+        """Drop keys from this process's memory only; shared tiers still have them."""
+        shelf = self._in_use(category)
+        for key in keys:
+            shelf.drop(key_text(key), ALWAYS_NEWER)
+
+    # -- all values of a kind -------------------------------------------------------------------
+
+    def invalidate_tag(self, tag: str) -> None:
+        """Remove every value with this tag, of any category, also those being loaded now."""
+        drive(self._bump(_checked_tag(tag)))
+
+    async def ainvalidate_tag(self, tag: str) -> None:
+        """:meth:`invalidate_tag` for async code."""
+        await self._adrive(self._bump(_checked_tag(tag)))
+
+    def clear(self, category: Category | None = None) -> None:
+        """Remove all values of a category; None: of the namespace. For every process."""
+        drive(self._clear(category))
+
+    async def aclear(self, category: Category | None = None) -> None:
+        """:meth:`clear` for async code."""
+        await self._adrive(self._clear(category))
+
+    # -- decorating, warming --------------------------------------------------------------------
+
+    def cached(
+        self,
+        category: Category = CacheCategory.DEFAULT,
+        ttl_seconds: Seconds = None,
+        *,
+        key: KeyMaker = None,
+        tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+        bulk: str | None = None,
+    ) -> Cached:
+        """:func:`ohlcache.cached` on this cache."""
+        return Cached(lambda: self, category, ttl_seconds, key=key, tags=tags, bulk=bulk)
+
+    @property
+    def warming(self) -> Warming:
+        """Ways to fill the cache before it is used; :meth:`warm` is the short one."""
+        return Warming(self)
+
+    def warm(
+        self,
+        keys: Iterable[Any] | Callable[[], Iterable[Any]] | None = None,
+        loader: Callable[..., Any] | None = None,
+        category: Category = CacheCategory.DEFAULT,
+        **options: Any,
+    ) -> WarmReport:
+        """Have values in memory before they are asked for; see :meth:`Warming.run`."""
+        return self.warming.run(keys, loader, category, **options)
+
+    # -- categories and numbers -----------------------------------------------------------------
+
+    def configure_category(self, category: Category, **fields: Any) -> CategorySettings:
+        """Change fields of a category's policy from now on, or add a category.
+
+        Raises InvalidArgument, naming the field, for one that is unknown or has a wrong value, and
+        for ``tiers`` of a category that is in use. Values that are stored keep their TTL.
+        """
+        given = checked_section(CategorySettings, f"category {category}", fields)
+        shelf = self._shelves.get(category)
+        if shelf is None:
+            checked_section(CacheSettings, f"category {category}", {"categories": {category: {}}})
+            return self._parts.shelve(str(category), overlaid(CategorySettings(), given)).policy
+        if "tiers" in given.model_fields_set and given.tiers != shelf.policy.tiers:
+            raise InvalidArgument(
+                f"tiers of category {category} cannot be changed while it is in use: set them in "
+                "the settings"
+            )
+        shelf.adopt(overlaid(shelf.policy, given))
+        return shelf.policy
+
+    def policy(self, category: Category) -> CategorySettings:
+        """How values of a category are cached at present."""
+        return self._shelf(category).policy
+
+    @property
+    def categories(self) -> list[str]:
+        """The names of all categories."""
+        return sorted(self._shelves)
+
+    def shelf(self, category: Category) -> Shelf:
+        """What this process holds of a category."""
+        return self._in_use(category)
+
+    def stats(self) -> dict[str, Any]:
+        """Counters since the start by tier and category, as plain numbers."""
+        return statistics(self._parts)
+
+    def most_used_now(self, category: Category, most: int) -> list[str]:
+        """The keys of a category that were used most of those in memory; none without a tier
+        that could remember them."""
+        shelf = self._in_use(category)
+        if not shelf.links:
+            return []
+        entries = sorted(list(shelf.entries.values()), key=lambda entry: -entry.hits)
+        return [
+            entry.key for entry in entries[:most] if entry.hits and key_text(entry.key) == entry.key
+        ]
+
+    def shrink(self, nbytes: int) -> int:
+        """Free memory: cold values are compressed, then evicted. Bytes freed, of those held."""
+        freed = 0
+        shelves = sorted(self._shelves.values(), key=lambda shelf: -shelf.tier.bytes)
+        for shelf in shelves:
+            if freed < nbytes:
+                freed += shelf.tier.shrink(nbytes - freed)
+        return freed
+
+    # -- closing --------------------------------------------------------------------------------
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._is_closed
+
+    def close(self) -> None:
+        """Remember which values were used most, end threads and close connections."""
+        if self._is_closed:
+            return
+        self.warming.remember_most_used()
+        self._is_closed = True
+        self._distrust()
+        self._parts.close()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+
+    async def aclose(self) -> None:
+        """:meth:`close` for async code."""
+        import asyncio
+
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    # -- walks ----------------------------------------------------------------------------------
+
+    def _get(self, key: Any, category: Category, default: Any) -> Walk[Any]:
+        found = yield from self._fresh([key], category)
+        return found.get(key, default)
+
+    def _get_many(self, keys: Iterable[Any], category: Category) -> Walk[dict[Any, Any]]:
+        return (yield from self._fresh(list(keys), category))
+
+    def _fresh(self, keys: Sequence[Any], category: Category) -> Walk[dict[Any, Any]]:
+        shelf = self._in_use(category)
+        texts = {key: key_text(key) for key in keys}
+        found = yield from self._parts.reader.read(shelf, list(texts.values()))
+        now = self._clock.monotonic()
+        values = {}
+        for key, text in texts.items():
+            one = found.get(text)
+            if one is not None and not one.note.is_absent and one.note.fresh_until > now:
+                values[key] = one.value
+        return values
+
+    def _set(
+        self, mapping: Mapping[Any, Any], category: Category, ttl: Seconds, tags: Iterable[str]
+    ) -> Walk[None]:
+        shelf = self._in_use(category)
+        seconds = _checked_ttl(ttl, shelf)
+        names = _checked_tags(tags)
+        values = {key_text(key): value for key, value in mapping.items()}
+        if seconds == 0:
+            yield from self._parts.writer.remove(shelf, list(values))
+        else:
+            yield from self._parts.writer.write(shelf, values, seconds, names)
+
+    def _delete(self, keys: Iterable[Any], category: Category) -> Walk[None]:
+        yield from self._parts.writer.remove(self._in_use(category), list(map(key_text, keys)))
+
+    def _get_or_load(
+        self,
+        key: Any,
+        loader: Callable[..., Any],
+        category: Category,
+        ttl: Seconds,
+        tags: Iterable[str],
+        *,
+        anew: bool = False,
+    ) -> Walk[Any]:
+        shelf = self._in_use(category)
+        order = Order(Loader.of_one(loader, key), _checked_ttl(ttl, shelf), _checked_tags(tags))
+        found = yield from self._ordered(shelf, [key_text(key)], order, anew=anew)
+        (one,) = found.values()
+        return one.value
+
+    def _get_or_load_many(
+        self,
+        keys: Iterable[Any],
+        loader: Callable[[list[Any]], Any],
+        category: Category,
+        ttl: Seconds,
+        tags: Iterable[str],
+        *,
+        anew: bool = False,
+    ) -> Walk[dict[Any, Any]]:
+        shelf = self._in_use(category)
+        texts = {key_text(key): key for key in keys}
+        bulk = Loader.of_many(loader, texts)
+        order = Order(bulk, _checked_ttl(ttl, shelf), _checked_tags(tags))
+        found = yield from self._ordered(shelf, list(texts), order, anew=anew)
+        return {texts[text]: one.value for text, one in found.items() if not one.note.is_absent}
+
+    def _ordered(
+        self, shelf: Shelf, texts: Sequence[str], order: Order, *, anew: bool
+    ) -> Walk[dict[str, Found]]:
+        loads = self._parts.loads
+        if anew:
+            return (yield from loads.load(shelf, texts, order, anew=True))
+        return (yield from loads.get_or_load(shelf, texts, order))
+
+    def _clear(self, category: Category | None) -> Walk[None]:
+        cleared = self._shelves.values() if category is None else [self._in_use(category)]
+        name = NAMESPACE if category is None else category_name(category)
+        yield from self._bump(name)
+        for shelf in list(cleared):
+            shelf.tier.clear()
+
+    def _bump(self, name: str) -> Walk[None]:
+        self._check_open()
+        self._parts.flights.detach_all()
+        yield from self._parts.authority.bump({name: new_version()})
+
+    # -- small parts ----------------------------------------------------------------------------
+
+    def _shelf(self, category: Category) -> Shelf:
+        shelf = self._shelves.get(category)
+        if shelf is None:
+            raise InvalidArgument(
+                f"category {category!r} is not known: use one of {', '.join(self.categories)}, or "
+                "add it (settings cache.categories, or configure_category)"
+            )
+        return shelf
+
+    def _in_use(self, category: Category) -> Shelf:
+        self._check_open()
+        return self._shelf(category)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise CacheError("the cache is closed: make a new CacheManager")
+
+    @staticmethod
+    def _present(key: Any, value: Any) -> Any:
+        if value is ABSENT:
+            raise NotFound(
+                f"key {key!r}: the loader found nothing, which is remembered for a while"
+            )
+        return value
+
+    async def _adrive(self, walk: Walk[Result]) -> Result:
+        return await drive_async(walk, self._executor())
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="ohlcache-cache")
+        return self._pool
+
+    def _distrust(self) -> None:
+        """Have whoever still holds a hit path come here first."""
+        for shelf in self._shelves.values():
+            shelf.trust.lose()
+
+    # -- forks ----------------------------------------------------------------------------------
+
+    def _before_fork(self) -> None:
+        for shelf in self._shelves.values():
+            shelf.tier.lock.acquire()
+
+    def _after_fork(self) -> None:
+        for shelf in self._shelves.values():
+            shelf.tier.lock.release()
+
+    def _renew_after_fork(self) -> None:
+        """In the child: the values in memory stay; threads, locks and connections are new."""
+        self._after_fork()
+        old = self._parts
+        self._distrust()
+        # Kept, because closing the parent's connections here would disturb them.
+        self._inherited.append((old, self._pool))
+        self._pool = None
+        old.versions.renew_after_fork()
+        for link in old.links:
+            link.tier.renew_after_fork()
+        self._parts = Parts(
+            self._settings,
+            {link.name: link.tier for link in old.links},
+            self._clock,
+            self._executor,
+            categories={name: shelf.policy for name, shelf in old.shelves.items()},
+            memory={name: shelf.tier for name, shelf in old.shelves.items()},
+            versions=old.versions,
+        )
+        self._shelves = self._parts.shelves
+
+
+def _bytes(megabytes: float | None) -> int | None:
+    return None if megabytes is None else int(megabytes * _MB)
+
+
+def _checked_ttl(ttl: Seconds, shelf: Shelf) -> Seconds:
+    if ttl is None:
+        return shelf.policy.ttl_seconds
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 <= ttl < float("inf"):
+        raise InvalidArgument(f"ttl is {ttl!r}: give seconds, 0 or more; None is the category's")
+    return float(ttl)
+
+
+def _checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    names = (tags,) if isinstance(tags, str) else tuple(tags)
+    for name in names:
+        _checked_tag(name)
+    return names
+
+
+def _checked_tag(tag: str) -> str:
+    """The name whose version stands for the tag."""
+    if not isinstance(tag, str) or not 0 < len(tag) <= 200:
+        raise InvalidArgument(f"tag is {tag!r}: give a text of 1 to 200 characters")
+    return tag_name(tag)
+
+
+_open: WeakSet[CacheManager] = WeakSet()
+
+
+def _each(step: Callable[[CacheManager], None]) -> None:
+    for cache in list(_open):
+        step(cache)
+
+
+os.register_at_fork(
+    before=lambda: _each(CacheManager._before_fork),
+    after_in_parent=lambda: _each(CacheManager._after_fork),
+    after_in_child=lambda: _each(CacheManager._renew_after_fork),
+)

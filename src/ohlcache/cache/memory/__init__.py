@@ -1,0 +1,8 @@
+"""The memory tier: bounded by bytes and entries, with a hit path that takes no lock."""
+
+from __future__ import annotations
+
+from ohlcache.cache.memory.entry import Entry
+from ohlcache.cache.memory.tier import MemoryTier
+
+__all__ = ["Entry", "MemoryTier"]

@@ -1,0 +1,218 @@
+"""The way of a read: memory, then the shared tiers from the nearest on.
+
+It is written once, as generators that :mod:`ohlcache.drive` carries out for both kinds of callers.
+What a lower tier has is written to those above it with the stamp that it has, which loses against
+anything newer there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from ohlcache.cache.authority import Authority
+from ohlcache.cache.clock import Clock
+from ohlcache.cache.link import UNAVAILABLE, Link
+from ohlcache.cache.memory import Entry
+from ohlcache.cache.shelf import ABSENT, Found, Note, Shelf
+from ohlcache.cache.tiers import Change, Stored
+from ohlcache.cache.values import Record, decode, decompress, unpack
+from ohlcache.drive import Walk
+from ohlcache.errors import ValueDamaged, ValueRefused
+
+LARGE = 64 * 1024  # bytes from which coding goes to a thread under asyncio
+
+
+class Reader:
+    """Reads values of any category."""
+
+    def __init__(self, authority: Authority, clock: Clock, pickle_key: bytes | None) -> None:
+        self.authority = authority
+        self.clock = clock
+        self._pickle_key = pickle_key
+
+    def read(self, shelf: Shelf, keys: Sequence[str]) -> Walk[dict[str, Found]]:
+        """What there is of the keys and has not expired: fresh, stale, or remembered absence."""
+        found: dict[str, Found] = {}
+        doubtful: dict[str, Entry] = {}
+        missing = []
+        for key in keys:
+            entry, is_trusted = shelf.held(key)
+            if entry is not None and is_trusted:
+                found[key] = shelf.opened(entry)
+                continue
+            missing.append(key)
+            if entry is not None:
+                doubtful[key] = entry
+        if missing:
+            shelf.counters.count("l1.misses", len(missing))
+            if shelf.links:
+                yield from _SharedRead(self, shelf, missing, doubtful, found).walk()
+        return found
+
+    def value(self, record: Record) -> Any:
+        """The value of a record. Raises ValueDamaged or ValueRefused."""
+        if record.is_absent:
+            return ABSENT
+        return decode(decompress(record.payload), signing_key=self._pickle_key)
+
+
+class _SharedRead:
+    """One read of the shared tiers.
+
+    wanted: keys not found yet.
+    doubtful: entries in memory that may be out of date.
+    removed: the stamps of removals met; what is older does not count.
+    asked: the tiers that answered, with the stamps of the damaged states that they hold.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        shelf: Shelf,
+        wanted: list[str],
+        doubtful: dict[str, Entry],
+        found: dict[str, Found],
+    ) -> None:
+        self._reader = reader
+        self._shelf = shelf
+        self._mark = shelf.mark()
+        self._wanted = wanted
+        self._doubtful = doubtful
+        self._found = found
+        self._removed: dict[str, int] = {}
+        self._asked: list[tuple[Link, dict[str, int]]] = []
+
+    def walk(self) -> Walk[None]:
+        shelf = self._shelf
+        for link in shelf.links:
+            states = yield from link.ask(link.tier.read([shelf.full(key) for key in self._wanted]))
+            if states is UNAVAILABLE:
+                continue
+            yield from self._take(link, states)
+            if not self._wanted:
+                break
+        for link, damaged in self._asked:
+            if damaged:
+                yield from self._clean(link, damaged)
+        if self._doubtful:
+            self._settle_doubts()
+
+    def _take(self, link: Link, states: Mapping[str, Stored]) -> Walk[None]:
+        """Take what a tier has of the wanted keys."""
+        shelf, authority = self._shelf, self._reader.authority
+        damaged: dict[str, int] = {}
+        records = {}
+        for key in self._wanted:
+            state = states.get(shelf.full(key))
+            if state is not None:
+                record = self._examined(link, key, state, damaged)
+                if record is not None:
+                    records[key] = state, record
+        names = {name for _, record in records.values() for name in record.versions}
+        yield from authority.learn(names)
+        fills = []
+        for key, (state, record) in records.items():
+            if not authority.versions.match(record.versions):
+                shelf.counters.count(f"{link.name}.invalidated")
+            elif (yield from self._keep(link, key, state, record)):
+                fills.append(self._filling(key, state, record))
+            else:
+                damaged[key] = state.stamp
+        rest = [key for key in self._wanted if key not in self._found]
+        shelf.counters.count(f"{link.name}.hits", len(self._wanted) - len(rest))
+        shelf.counters.count(f"{link.name}.misses", len(rest))
+        self._wanted = rest
+        for above, damaged_above in self._asked:
+            yield from self._fill(above, damaged_above, fills)
+        self._asked.append((link, damaged))
+
+    def _examined(
+        self, link: Link, key: str, state: Stored, damaged: dict[str, int]
+    ) -> Record | None:
+        """The record of a state that is a sound value and no older than a removal."""
+        if state.data is None:
+            self._removed[key] = max(state.stamp, self._removed.get(key, 0))
+            return None
+        if state.stamp <= self._removed.get(key, -1):
+            return None
+        try:
+            record = unpack(state.data)
+        except ValueDamaged:
+            self._shelf.counters.count(f"{link.name}.damaged")
+            damaged[key] = state.stamp
+            return None
+        return record if record.expires > self._reader.clock.wall() else None
+
+    def _keep(self, link: Link, key: str, state: Stored, record: Record) -> Walk[bool]:
+        """Take a valid state as the value of its key; False when it cannot be decoded."""
+        shelf = self._shelf
+        entry = self._doubtful.get(key)
+        if entry is not None and entry.note.stamp >= state.stamp:
+            if entry.note.stamp == state.stamp:
+                shelf.confirm(entry, self._mark)
+            self._found[key] = shelf.opened(entry)
+            return True
+        try:
+            if len(record.payload) > LARGE:
+                value = yield partial(self._reader.value, record)
+            else:
+                value = self._reader.value(record)
+        except ValueDamaged:
+            shelf.counters.count(f"{link.name}.damaged")
+            return False
+        except ValueRefused:
+            shelf.counters.count(f"{link.name}.refused")
+            return False
+        note = Note.of(record, state.stamp, self._reader.clock)
+        kept = shelf.keep(key, value, note, self._mark)
+        self._found[key] = Found(value, note) if kept is None else shelf.handed_out(kept)
+        return True
+
+    # -- putting tiers right --------------------------------------------------------------------
+
+    def _filling(self, key: str, state: Stored, record: Record) -> Change:
+        ttl_ms = ttl_until(record.expires, self._reader.clock)
+        return Change(self._shelf.full(key), state.data, ttl_ms, state.stamp)
+
+    def _fill(
+        self, link: Link, damaged: dict[str, int], fills: Sequence[Change]
+    ) -> Walk[None]:
+        """Write what a lower tier had to one above it, in place of anything damaged."""
+        if not fills:
+            return
+        above = []
+        for change in fills:
+            stamp = damaged.pop(self._shelf.bare(change.key), None)
+            newer = change.stamp if stamp is None else max(change.stamp, stamp + 1)
+            above.append(change._replace(stamp=newer))
+        yield from link.ask(link.tier.write(above, publish=False))
+
+    def _clean(self, link: Link, damaged: Mapping[str, int]) -> Walk[None]:
+        """Remove damaged states for which no sound one was found."""
+        removals = [
+            Change(self._shelf.full(key), None, None, stamp + 1) for key, stamp in damaged.items()
+        ]
+        yield from link.ask(link.tier.write(removals, publish=False))
+
+    def _settle_doubts(self) -> None:
+        """Decide about what memory holds, nobody vouches for, and no tier had."""
+        shelf = self._shelf
+        coordinator_answered = any(link is shelf.links[0] for link, _ in self._asked)
+        for key, entry in self._doubtful.items():
+            if key in self._found:
+                continue
+            if coordinator_answered or self._removed.get(key, 0) >= entry.note.stamp:
+                shelf.forget(key, entry)
+            else:  # the tier that could say better is out of order
+                shelf.counters.count("l1.unverified")
+                self._found[key] = shelf.opened(entry)
+
+
+def ttl_until(expires: float, clock: Clock) -> int | None:
+    """Milliseconds until a moment of the wall clock; None for never."""
+    if expires == math.inf:
+        return None
+    return max(1, int((expires - clock.wall()) * 1000))
