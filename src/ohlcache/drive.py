@@ -56,8 +56,8 @@ def drive(walk: Walk[Result]) -> Result:
         walk.close()
 
 
-async def drive_async(walk: Walk[Result], threads: Executor) -> Result:
-    """Carry out a walk in the event loop; what blocks runs in ``threads``."""
+async def drive_async(walk: Walk[Result], threads: Executor | None = None) -> Result:
+    """Carry out a walk in the event loop; what blocks runs in ``threads``, or the loop's own."""
     loop = asyncio.get_running_loop()
     try:
         step = next(walk)

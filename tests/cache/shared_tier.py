@@ -453,9 +453,13 @@ class SharedTierContract(BothDoors):
         tier.close()
         tier.close()
         deadline = time.monotonic() + PATIENCE
-        while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        while left := [
+            thread
+            for thread in set(threading.enumerate()) - before
+            if thread.name.startswith("ohlcache")
+        ]:
+            assert time.monotonic() < deadline, left
             time.sleep(0.005)
-        assert not [thread for thread in left if thread.name.startswith("ohlcache")]
 
     def test_many_tasks_at_once(self, tier, other):
         async def read_all() -> list[dict[str, Stored]]:

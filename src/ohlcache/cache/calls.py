@@ -120,9 +120,7 @@ class Calls:
         text = self._indexed(args, kwargs)
         loader = self._async_loader if self.is_async else self._loader
         answer = getattr(cache, door)
-        return answer(
-            KeyText(text), loader(args, kwargs), self._category, self._ttl, tags=tags
-        )
+        return answer(KeyText(text), loader(args, kwargs), self._category, self._ttl, tags=tags)
 
     def _loader(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any]:
         def load() -> Any:
@@ -178,9 +176,8 @@ class Calls:
             return by_text(await self._function(*call.args, **call.kwargs), texts)
 
         answer = getattr(cache, door)
-        found = answer(
-            list(map(KeyText, keys)), aload if self.is_async else load, self._category, self._ttl, tags=tags
-        )
+        loader = aload if self.is_async else load
+        found = answer(list(map(KeyText, keys)), loader, self._category, self._ttl, tags=tags)
         return _renamed_later(found, keys) if self.is_async else _renamed(found, keys)
 
     # -- invalidating ---------------------------------------------------------------------------

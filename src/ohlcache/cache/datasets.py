@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Hashable, Iterable
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ohlcache.cache.categories import CacheCategory
 from ohlcache.cache.keys import key_text
-from ohlcache.drive import Result, Walk, drive, drive_async
+from ohlcache.cache.process import get_cache_manager
+from ohlcache.drive import Walk, drive, drive_async
 from ohlcache.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -50,14 +51,11 @@ class HistoricalDataCache:
         if chunk_size_bytes < 1:
             raise InvalidArgument(f"chunk_size_bytes is {chunk_size_bytes!r}: give 1 or more")
         self.chunk_size_bytes = chunk_size_bytes
-        if cache is not None:
-            self._cache = cache
+        self._given = cache
 
-    @cached_property
+    @property
     def _cache(self) -> CacheManager:
-        from ohlcache.runtime import get_cache_manager
-
-        return get_cache_manager()
+        return self._given or get_cache_manager()
 
     def cache_large_dataset(self, data: pd.DataFrame, dataset_key: Hashable) -> bool:
         """Keep a frame in place of the one that was there. True if it can be read back whole.
@@ -70,7 +68,7 @@ class HistoricalDataCache:
 
     async def acache_large_dataset(self, data: pd.DataFrame, dataset_key: Hashable) -> bool:
         """:meth:`cache_large_dataset` for async code."""
-        return await _drive_async(self._write(data, dataset_key))
+        return await drive_async(self._write(data, dataset_key))
 
     def get_large_dataset(
         self,
@@ -99,7 +97,7 @@ class HistoricalDataCache:
         columns: Iterable[Any] | None = None,
     ) -> pd.DataFrame | None:
         """:meth:`get_large_dataset` for async code."""
-        return await _drive_async(self._read(dataset_key, start, end, columns))
+        return await drive_async(self._read(dataset_key, start, end, columns))
 
     def delete_large_dataset(self, dataset_key: Hashable) -> bool:
         """Remove a dataset; whether there was one."""
@@ -107,7 +105,7 @@ class HistoricalDataCache:
 
     async def adelete_large_dataset(self, dataset_key: Hashable) -> bool:
         """:meth:`delete_large_dataset` for async code."""
-        return await _drive_async(self._delete(dataset_key))
+        return await drive_async(self._delete(dataset_key))
 
     # -- what the doors share -------------------------------------------------------------------
 
@@ -252,7 +250,3 @@ class _Ask(NamedTuple):
 
 def _manifest_key(dataset_key: Hashable) -> str:
     return f"dataset:{key_text(dataset_key)}"
-
-
-async def _drive_async(walk: Walk[Result]) -> Result:
-    return await drive_async(walk, None)  # type: ignore[arg-type]  # None: the loop's own threads

@@ -325,7 +325,9 @@ class Loads:
             except BaseException:
                 yield from self._release(right, [shelf.full(key) for key in group])
                 raise
-            stored = yield from self._writer.store(shelf, draft, terms._replace(ttl=ttl), mark, right)
+            stored = yield from self._writer.store(
+                shelf, draft, terms._replace(ttl=ttl), mark, right
+            )
             outcome.update(stored)
         return outcome
 

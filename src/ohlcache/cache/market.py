@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ohlcache.cache.categories import CacheCategory
 from ohlcache.cache.keys import arguments_text
+from ohlcache.cache.process import get_cache_manager
 from ohlcache.candles.block import Block, Times
 from ohlcache.candles.frames import Frame, to_block
 from ohlcache.candles.grid import Grid, detect_anchor
@@ -33,14 +33,11 @@ class MarketDataCache:
 
     def __init__(self, cache: CacheManager | None = None) -> None:
         """``cache``: where to keep it; None: the process-wide cache manager."""
-        if cache is not None:
-            self._cache = cache
+        self._given = cache
 
-    @cached_property
+    @property
     def _cache(self) -> CacheManager:
-        from ohlcache.runtime import get_cache_manager
-
-        return get_cache_manager()
+        return self._given or get_cache_manager()
 
     def set_ohlcv(
         self,

@@ -177,9 +177,7 @@ class _SharedRead:
         ttl_ms = ttl_until(record.expires, self._reader.clock)
         return Change(self._shelf.full(key), state.data, ttl_ms, state.stamp)
 
-    def _fill(
-        self, link: Link, damaged: dict[str, int], fills: Sequence[Change]
-    ) -> Walk[None]:
+    def _fill(self, link: Link, damaged: dict[str, int], fills: Sequence[Change]) -> Walk[None]:
         """Write what a lower tier had to one above it, in place of anything damaged."""
         if not fills:
             return

@@ -54,7 +54,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(key=KEYS)
     def delete(self, key):
-        was_held = key in self.tier.keys()
+        was_held = key in set(self.tier.keys())
         assert self.tier.delete(key) == was_held
         self.newest.pop(key, None)
         assert self.tier.get(key) is None

@@ -22,7 +22,7 @@ MOST_SAMPLED = 128  # keys held in a simulation
 _MOST_NOTED = 128
 _MEMORY = 8  # accesses that count, in sizes of the simulation
 _LEAST_PERIOD = 16  # accesses between two judgements
-_LEAST_LEAD = 1.0  # in standard errors of the difference
+_LEAST_LEAD = 1.5  # in standard errors of the difference
 
 
 class _Key:

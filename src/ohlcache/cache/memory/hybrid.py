@@ -44,7 +44,9 @@ class Hybrid(TwoQueues[Entry]):
         """A use of the key, whose place stays."""
         new.seen = old.seen - old.hits - 1  # its uses go on counting; this was one
         self.swap(old, new)
-        if self._duel.samples(new.key):
+        if not self.was_full:
+            new.reveal = self._reveal if old.reveal is self._reveal else new.guard
+        elif self._duel.samples(new.key):
             self._sample(new, now)
 
     def convert(self, old: Entry, new: Entry) -> None:

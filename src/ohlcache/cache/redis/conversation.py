@@ -17,6 +17,8 @@ from ohlcache.cache.redis.scripts import Argument, Call
 from ohlcache.cache.redis.topology import Topology
 
 READ_KEYS = 512  # of one MGET: the server serves others between two of them
+LARGE_BYTES = 1 << 20
+_DIGESTED_BYTES_A_SECOND = 32 << 20  # by a server on a slow and busy machine
 CLOSED = "the Redis tier is closed: open another"
 
 Command: TypeAlias = tuple[Argument, ...]
@@ -28,6 +30,11 @@ def packed(commands: list[Command]) -> bytes:
     """Commands as they go over the wire."""
     # hiredis declares its argument as a tuple of one.
     return b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
+
+
+def digestion_seconds(message: bytes) -> float:
+    """How long a server may be silent over a large message beyond the time-out."""
+    return len(message) / _DIGESTED_BYTES_A_SECOND if len(message) > LARGE_BYTES else 0.0
 
 
 class ConnectionBroken(redis.ConnectionError):

@@ -16,7 +16,13 @@ import hiredis
 import redis
 from redis._parsers.base import BaseParser
 
-from ohlcache.cache.redis.conversation import Command, ConnectionBroken, Reply, packed
+from ohlcache.cache.redis.conversation import (
+    Command,
+    ConnectionBroken,
+    Reply,
+    digestion_seconds,
+    packed,
+)
 from ohlcache.cache.redis.location import Address, Location
 
 _MORE = object()  # what the reader gives when the rest of a reply has not arrived
@@ -25,10 +31,10 @@ _MORE = object()  # what the reader gives when the rest of a reply has not arriv
 class _Awaited:
     """A request under way."""
 
-    __slots__ = ("count", "future", "replies")
+    __slots__ = ("count", "digestion", "future", "replies")
 
-    def __init__(self, future: asyncio.Future[list[Reply]], count: int) -> None:
-        self.future, self.count = future, count
+    def __init__(self, future: asyncio.Future[list[Reply]], count: int, digestion: float) -> None:
+        self.future, self.count, self.digestion = future, count, digestion
         self.replies: list[Reply] = []
 
 
@@ -66,10 +72,11 @@ class Link(asyncio.Protocol):
             return future
         if not self._awaited:
             self._active = self._loop.time()
-        self._awaited.append(_Awaited(future, len(commands)))
+        message = packed(commands)
+        self._awaited.append(_Awaited(future, len(commands), digestion_seconds(message)))
         if self._watch is None:
             self._watch = self._loop.call_later(self._timeout, self._look)
-        self._transport.write(packed(commands))
+        self._transport.write(message)
         return future
 
     def close(self, error: redis.RedisError | None = None) -> None:
@@ -132,7 +139,7 @@ class Link(asyncio.Protocol):
         unsent = self._transport.get_write_buffer_size() if self._transport else 0
         if unsent != self._unsent:
             self._unsent, self._active = unsent, now
-        rest = self._active + self._timeout - now
+        rest = self._active + self._timeout + self._awaited[0].digestion - now
         if rest <= 0:
             self.close(redis.TimeoutError("Timeout reading from Redis"))
         else:

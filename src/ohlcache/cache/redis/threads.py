@@ -16,18 +16,18 @@ from redis.connection import AbstractConnection
 
 from ohlcache.cache.redis.conversation import (
     CLOSED,
+    LARGE_BYTES,
     Command,
     ConnectionBroken,
     Lane,
     Reply,
     conversation,
+    digestion_seconds,
     packed,
 )
 from ohlcache.cache.redis.counts import Counts
 from ohlcache.cache.redis.location import Address, Location
 from ohlcache.cache.redis.topology import Topology
-
-_SLICE_BYTES = 1 << 20  # sent under one time-out
 
 
 class ThreadDoor:
@@ -72,7 +72,10 @@ class ThreadDoor:
         connection = self._connection(address)
         was_open = connection.is_connected and (lane.is_repeatable or _is_sound(connection))
         try:
-            connection.send_packed_command(_slices(packed(commands)))  # type: ignore[no-untyped-call]
+            message = packed(commands)
+            connection.send_packed_command(_slices(message))  # type: ignore[no-untyped-call]
+            if digestion := digestion_seconds(message):
+                return [_reply(connection, timeout=self._timeout + digestion) for _ in commands]
             return [_reply(connection) for _ in commands]
         except BaseException as error:
             connection.disconnect()  # type: ignore[no-untyped-call]
@@ -105,14 +108,15 @@ def _is_sound(connection: AbstractConnection) -> bool:
 
 
 def _slices(message: bytes) -> Sequence[bytes | memoryview]:
-    if len(message) <= _SLICE_BYTES:
+    """Pieces that are each sent under one time-out."""
+    if len(message) <= LARGE_BYTES:
         return (message,)
     view = memoryview(message)
-    return [view[cut : cut + _SLICE_BYTES] for cut in range(0, len(message), _SLICE_BYTES)]
+    return [view[cut : cut + LARGE_BYTES] for cut in range(0, len(message), LARGE_BYTES)]
 
 
-def _reply(connection: AbstractConnection) -> Reply:
+def _reply(connection: AbstractConnection, **options: float) -> Reply:
     try:
-        return connection.read_response()
+        return connection.read_response(**options)
     except redis.ResponseError as error:
         return error
