@@ -62,6 +62,7 @@ class RedisServer:
                     client.ping()
             except redis.ConnectionError:
                 if time.monotonic() > deadline or self._process.poll() is not None:
+                    self.close()
                     raise
                 time.sleep(0.005)
             else:
@@ -107,11 +108,12 @@ class RedisServer:
 
 
 def _free_port() -> int:
-    """Below those that connections are given, and with room for a cluster's bus 10,000 above."""
+    """One that is not given to clients, and nor is the one of a cluster's bus, 10,000 above."""
     while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
+        port = random.randrange(20_000, 22_700)
+        with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000))
             return port
 
 

@@ -15,6 +15,9 @@ _PER_CHANGE = 200
 class Journal:
     """Changes and versions for one tier, the last of each key and name.
 
+    A change with a stamp is made only if the tier has nothing newer; one without (a removal of
+    what nobody knows the state of) in any case.
+
     Of more than 64 MB only the fact is kept: the whole namespace then gets a new version.
     """
 
@@ -34,7 +37,7 @@ class Journal:
                 known = self._changes.pop(change.key, None)
                 if known is not None:
                     self._bytes -= _size(known)
-                newest = change if known is None or known.stamp <= change.stamp else known
+                newest = change if known is None else _newer(known, change)
                 self._changes[change.key] = newest
                 self._bytes += _size(newest)
             if self._bytes > _MOST_BYTES:
@@ -51,6 +54,17 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._changes) + len(self._versions)
+
+
+def removal(key: str) -> Change:
+    """The change that removes a key whatever its state."""
+    return Change(key, None, None)
+
+
+def _newer(known: Change, change: Change) -> Change:
+    if not known.stamp or not change.stamp:
+        return removal(change.key)
+    return change if known.stamp <= change.stamp else known
 
 
 def _size(change: Change) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ohlcache.cache.breaker import Breaker
 from ohlcache.cache.clock import Clock
-from ohlcache.cache.journal import Journal
+from ohlcache.cache.journal import Journal, removal
 from ohlcache.cache.tiers import Change, SharedTier
 from ohlcache.cache.trust import Trust
 from ohlcache.drive import Step, Walk
@@ -66,11 +66,16 @@ class Link:
     def change(self, changes: Sequence[Change], *, publish: bool = True) -> Walk[Any]:
         """Write: the stamp of each change, 0 where refused; or UNAVAILABLE.
 
-        Changes that have a stamp then are in the journal; the caller adds the others later.
+        Then the journal has what makes it good. A change with a stamp may be repeated. One without
+        may have been made or may still be, as the newest there is, in whatever order the tier comes
+        to it: its key is removed later. What was not even tried the caller adds to the journal.
         """
+        was_tried = self.works
         stamps = yield from self.ask(self.tier.write(changes, publish=publish))
-        if stamps is UNAVAILABLE:
-            self.journal.add([change for change in changes if change.stamp], {})
+        if stamps is UNAVAILABLE and was_tried:
+            self.journal.add([one if one.stamp else removal(one.key) for one in changes], {})
+        elif stamps is UNAVAILABLE:
+            self.journal.add([one for one in changes if one.stamp], {})
         return stamps
 
     def bump(self, versions: Mapping[str, str]) -> Walk[None]:

@@ -19,7 +19,7 @@ from ohlcache.errors import InvalidArgument, LoadTimeout
 _MOST_THREADS = 64
 _IDLE_SECONDS = 10.0
 
-loading_now: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar(
+loading_now: contextvars.ContextVar[frozenset[tuple[int, str]]] = contextvars.ContextVar(
     "ohlcache_loading_now", default=frozenset()
 )
 
@@ -148,13 +148,13 @@ class LoaderThreads:
 class Loading:
     """One call of a loader; gives what it found and the seconds it took.
 
-    Raises what the loader raises, and LoadTimeout after ``timeout`` seconds. ``names`` are the keys
-    as ``loading_now`` tells them to what the loader calls.
+    Raises what the loader raises, and LoadTimeout after ``timeout`` seconds. ``names``: what
+    ``loading_now`` tells whatever the loader calls, the keys of this cache.
     """
 
     loader: Loader
     keys: Sequence[str]
-    names: frozenset[str]
+    names: frozenset[tuple[int, str]]
     timeout: float
     threads: LoaderThreads
 

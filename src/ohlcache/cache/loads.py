@@ -142,13 +142,16 @@ class Loads:
         entry = shelf.entries.get(key)
         return entry is not None and entry.fresh_until <= now
 
-    @staticmethod
-    def _refuse_recursion(fulls: Iterable[str]) -> None:
-        for full in loading_now.get().intersection(fulls):
+    def _refuse_recursion(self, fulls: Iterable[str]) -> None:
+        for _, full in loading_now.get().intersection(self._named(fulls)):
             raise RecursiveLoad(
                 f"key {full!r} is being loaded by the loader that asks for it: have the loader "
                 "fetch it from elsewhere"
             )
+
+    def _named(self, fulls: Iterable[str]) -> frozenset[tuple[int, str]]:
+        """The keys so that those of other caches are told apart."""
+        return frozenset((id(self), full) for full in fulls)
 
     # -- flights --------------------------------------------------------------------------------
 
@@ -264,7 +267,7 @@ class Loads:
             try:
                 timeout = shelf.policy.load_timeout_seconds
                 threads, _ = self._threads()
-                loaded, cost = yield Loading(order.loader, keys, frozenset(fulls), timeout, threads)
+                loaded, cost = yield Loading(order.loader, keys, self._named(fulls), timeout, threads)
                 values.update((key, loaded[key]) for key in keys if key in loaded)
             except NotFound as error:
                 missing, cost = error, 0.0

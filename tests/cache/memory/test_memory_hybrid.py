@@ -89,9 +89,9 @@ def test_following_a_change_beats_each_setting_on_its_own(name, monkeypatch):
     monkeypatch.setitem(tier.POLICIES, "frozen", frozen)
     trace = [
         *stack(30_000, seed=2),
-        *islice(cycle(range(400)), 20_000),
-        *zipf(20_000, 5000, 3, first=10**5),
+        *islice(cycle(range(400)), 30_000),
         *stack(30_000, seed=4),
+        *zipf(30_000, 5000, 3, first=10**5),
     ]
     assert ratio(trace, 300) > ratio(trace, 300, "frozen")
 

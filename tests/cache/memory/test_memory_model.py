@@ -14,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from memory_invariants import POLICIES, FakeClock, check
 
 from ohlcache.cache.memory import MemoryTier
+from ohlcache.cache.memory.tier import ENTRY_OVERHEAD
+from ohlcache.cache.sizing import size_of
 
 KEYS = st.integers(0, 12)
 
@@ -37,7 +39,8 @@ class Model(RuleBasedStateMachine):
     def set(self, key, size, ttl):
         value = f"{len(self.newest)}{key}" * size
         self.tier.set(key, value, ttl)
-        fits = self.limits["max_bytes"] is None or 3 * size + 700 < self.limits["max_bytes"]
+        needed = ENTRY_OVERHEAD + size_of(key) + size_of(value)
+        fits = self.limits["max_bytes"] is None or needed <= self.limits["max_bytes"]
         assert (key in self.tier) == (fits and ttl != 0)
         expires = float("inf") if ttl is None else self.clock.now + ttl
         self.newest[key] = (value, expires)

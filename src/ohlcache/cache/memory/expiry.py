@@ -14,6 +14,7 @@ from itertools import count
 
 from ohlcache.cache.memory.entry import Entry
 
+_MOST = 4  # moments for each entry held
 _SLACK = 64
 
 
@@ -28,7 +29,7 @@ class Expiry:
     def add(self, entry: Entry, entries: Mapping[Hashable, Entry]) -> None:
         """An entry that expires; ``entries`` are all that are held."""
         heap = self._heap
-        if len(heap) > 2 * len(entries) + _SLACK:
+        if len(heap) > _MOST * len(entries) + _SLACK:
             heap[:] = [
                 (one.expires, next(self._numbers), one.key)
                 for one in entries.values()

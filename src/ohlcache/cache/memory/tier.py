@@ -134,9 +134,8 @@ class MemoryTier:
         Gives the entry, or None where none was kept because it has expired already or is too
         large; then an older one is gone too.
         """
-        if type(value) in FLAT:
-            guard = None
-        else:
+        guard = None
+        if type(value) not in FLAT:
             value, guard = protect(value)
         if size is None:
             size = size_of(key) + size_of(value)

@@ -13,7 +13,7 @@ also in a cluster. Below the root lie
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from zlib import crc32
 
 from ohlcache.cache.tiers import Stored
@@ -46,10 +46,15 @@ class Layout:
         """The shard that holds a key or the version of a name."""
         return crc32(key.encode()) % self.shards if self.shards > 1 else 0
 
-    def data_keys(self, shard: int, keys: Iterable[str]) -> list[bytes]:
-        """Where the values of keys of a shard lie."""
-        prefix = self.data_prefixes[shard]
-        return [prefix + key.encode() for key in keys]
+    def located(self, keys: Collection[str]) -> list[tuple[int, Collection[str], list[bytes]]]:
+        """The keys of each shard that holds any, and where their values lie."""
+        if self.shards == 1:
+            prefix = self.data_prefixes[0]
+            return [(0, keys, [prefix + key.encode() for key in keys])] if keys else []
+        return [
+            (shard, mine, [self.data_prefixes[shard] + key.encode() for key in mine])
+            for shard, mine in self.by_shard(keys)
+        ]
 
     def by_shard(self, keys: Collection[str]) -> Collection[tuple[int, Collection[str]]]:
         """The keys of each shard that holds any."""

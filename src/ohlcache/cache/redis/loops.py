@@ -171,7 +171,11 @@ class _Room:
         if self._is_closed:
             raise redis.ConnectionError(CLOSED)
         known = self._links.get((address, purpose))
-        if known is None or (known.done() and not _is_usable(known)):
+        if known is not None and known.done():
+            if _is_usable(known):
+                return known.result()
+            known = None
+        if known is None:
             known = self.loop.create_task(connect(self._door.location, address, self._door.timeout))
             self._links[address, purpose] = known
         return await asyncio.shield(known)

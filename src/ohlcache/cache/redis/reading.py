@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import redis
 
@@ -20,6 +20,18 @@ class Readings:
         self.doors, self.layout = doors, layout
         self.lanes = [Reads(shard) for shard in range(layout.shards)]
 
+    def sort_out(
+        self, found: dict[str, Stored], keys: Collection[str], values: list[Reply]
+    ) -> None:
+        """Add the states that values are; foreign bytes are counted and left out."""
+        for key, value in zip(keys, values):  # noqa: B905  # a conversation gives one for each
+            if value is not None:
+                state = parse_state(value)
+                if state is None:
+                    self.doors.counts.add(foreign_values=1)
+                else:
+                    found[key] = state
+
 
 class Reading:
     """An exchange in the sense of :mod:`ohlcache.drive`. Raises redis.RedisError."""
@@ -31,47 +43,34 @@ class Reading:
 
     def run(self) -> dict[str, Stored]:
         """Carry it out, blocking this thread."""
-        doors = self._readings.doors
+        readings = self._readings
         found: dict[str, Stored] = {}
         try:
-            for lane, keys, items in self._requests():
-                self._sort_out(found, keys, doors.threads.carry(lane, items))
+            for shard, keys, places in readings.layout.located(self._keys):
+                values = readings.doors.threads.carry(readings.lanes[shard], places)
+                readings.sort_out(found, keys, values)
         except redis.RedisError as error:
-            doors.counts.error(error)
+            readings.doors.counts.error(error)
             raise
         return found
 
     async def arun(self) -> dict[str, Stored]:
         """Carry it out in the running event loop."""
-        doors = self._readings.doors
+        readings = self._readings
+        ask, lanes = readings.doors.loops.ask, readings.lanes
         found: dict[str, Stored] = {}
+        located = readings.layout.located(self._keys)
         try:
-            requests = self._requests()
-            if len(requests) == 1:
-                lane, keys, items = requests[0]
-                self._sort_out(found, keys, await doors.loops.ask(lane, items))
+            if len(located) == 1:
+                shard, keys, places = located[0]
+                readings.sort_out(found, keys, await ask(lanes[shard], places))
             else:
-                asked = [doors.loops.ask(lane, items) for lane, _, items in requests]
-                answers = await asyncio.gather(*asked)
-                for (_, keys, _), values in zip(requests, answers, strict=True):
-                    self._sort_out(found, keys, values)
+                answers = await asyncio.gather(
+                    *[ask(lanes[shard], places) for shard, _, places in located]
+                )
+                for (_, keys, _), values in zip(located, answers, strict=True):
+                    readings.sort_out(found, keys, values)
         except redis.RedisError as error:
-            doors.counts.error(error)
+            readings.doors.counts.error(error)
             raise
         return found
-
-    def _requests(self) -> list[tuple[Reads, Iterable[str], list[bytes]]]:
-        layout, lanes = self._readings.layout, self._readings.lanes
-        return [
-            (lanes[shard], keys, layout.data_keys(shard, keys))
-            for shard, keys in layout.by_shard(self._keys)
-        ]
-
-    def _sort_out(self, found: dict[str, Stored], keys: Iterable[str], values: list[Reply]) -> None:
-        for key, value in zip(keys, values):  # noqa: B905  # a value for each: see conversation
-            if value is not None:
-                state = parse_state(value)
-                if state is None:
-                    self._readings.doors.counts.add(foreign_values=1)
-                else:
-                    found[key] = state
