@@ -239,12 +239,13 @@ class TestLoading:
             release.set()
 
 
-class TestStaleness:
-    SETTINGS = {"default": {"ttl_seconds": 10, "stale_seconds": 100}}
+STALE = {"default": {"ttl_seconds": 10, "stale_seconds": 100}}
 
+
+class TestStaleness:
     def test_stale_is_served_while_it_is_loaded_anew(self, make_cache, door):
         clock = FakeClock()
-        cache = make_cache("memory", clock=clock, categories=self.SETTINGS)
+        cache = make_cache("memory", clock=clock, categories=STALE)
         assert door(cache, "get_or_load", "k", door.loader(lambda: "old")) == "old"
         clock.advance(11)
         assert door(cache, "get", "k") is None  # nobody could load it anew
@@ -262,7 +263,7 @@ class TestStaleness:
 
     def test_stale_is_served_when_loading_fails_until_the_window_ends(self, make_cache, door):
         clock = FakeClock()
-        cache = make_cache("memory", clock=clock, categories=self.SETTINGS)
+        cache = make_cache("memory", clock=clock, categories=STALE)
         door(cache, "get_or_load", "k", door.loader(lambda: "old"))
 
         def fail():

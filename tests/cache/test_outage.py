@@ -393,7 +393,7 @@ class Chaos(RuleBasedStateMachine):
         for cache in self.caches:
             cache.chaos["l3"].errors = 0.0
         wait_until(lambda: works(*self.caches, tier="l3"))
-        wait_until(lambda: self._agree(), 2)
+        wait_until(self._agree, 2)
 
     def _agree(self):
         found = [cache.get_many(["a", "b", "c"]) for cache in self.caches]

@@ -1,9 +1,10 @@
 """A process that reads, writes, loads and invalidates at random, and logs what it saw.
 
 ``python mixed_operations.py SETTINGS OPERATIONS SEED LOG``: waits for a line on its input, works,
-prints ``done``, waits for another line, reads every key once more and writes its log as JSON: a list
-of [kind, key, value, begin, end], times of the machine's monotonic clock in seconds. Values are
-unique. ``changed`` ends with its acknowledgement, ``loaded`` begins and ends with the loader's run.
+prints ``done``, waits for another line, reads every key once more and writes its log as JSON: a
+list of [kind, key, value, begin, end], times of the machine's monotonic clock in seconds. Values
+are unique. ``changed`` ends with its acknowledgement, ``loaded`` is the loader's
+run.
 """
 
 from __future__ import annotations

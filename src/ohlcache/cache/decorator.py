@@ -136,6 +136,7 @@ class CachedMethod:
         _equip(self, calls)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it with the instance as the first argument."""
         return self._plain(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: Any) -> Any:

@@ -267,7 +267,9 @@ class Loads:
             try:
                 timeout = shelf.policy.load_timeout_seconds
                 threads, _ = self._threads()
-                loaded, cost = yield Loading(order.loader, keys, self._named(fulls), timeout, threads)
+                loaded, cost = yield Loading(
+                    order.loader, keys, self._named(fulls), timeout, threads
+                )
                 values.update((key, loaded[key]) for key in keys if key in loaded)
             except NotFound as error:
                 missing, cost = error, 0.0

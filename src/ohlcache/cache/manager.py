@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -16,16 +16,14 @@ from ohlcache.cache.changes import ALWAYS_NEWER
 from ohlcache.cache.clock import Clock
 from ohlcache.cache.decorator import Cached
 from ohlcache.cache.keys import key_text
-from ohlcache.cache.loading import Loader
-from ohlcache.cache.loads import Order
 from ohlcache.cache.parts import Parts
-from ohlcache.cache.shelf import ABSENT, MISS, Found, Shelf
+from ohlcache.cache.requests import Requests, Seconds
+from ohlcache.cache.shelf import ABSENT, MISS, Shelf
 from ohlcache.cache.stats import statistics
 from ohlcache.cache.tiers import SharedTier
-from ohlcache.cache.versions import NAMESPACE, category_name, new_version, tag_name
 from ohlcache.cache.warming import Warming, WarmReport
 from ohlcache.drive import Result, Walk, drive, drive_async
-from ohlcache.errors import CacheError, InvalidArgument, NotFound
+from ohlcache.errors import InvalidArgument, NotFound
 from ohlcache.settings import (
     CacheSettings,
     CategorySettings,
@@ -37,7 +35,6 @@ from ohlcache.settings import (
 _THREADS = 8
 _MB = 2**20
 
-Seconds = float | None
 Category = str
 
 
@@ -70,12 +67,15 @@ class CacheManager:
         """
         self._settings = as_settings(settings).cache
         self._clock = clock or Clock()
-        self._is_closed = False
         self._pool: ThreadPoolExecutor | None = None
-        self._parts = Parts(self._settings, self._tiers(), self._clock, self._executor)
-        self._shelves = self._parts.shelves
         self._inherited: list[object] = []
+        self._use(Parts(self._settings, self._tiers(), self._clock, self._executor))
         _open.add(self)
+
+    def _use(self, parts: Parts) -> None:
+        self._parts = parts
+        self._shelves = parts.shelves
+        self._requests = Requests(parts)
 
     def _tiers(self) -> dict[str, SharedTier]:
         """The shared tiers that are configured, nearest first."""
@@ -104,18 +104,18 @@ class CacheManager:
 
     def get(self, key: Any, category: Category = CacheCategory.DEFAULT, default: Any = None) -> Any:
         """The value of a key, or ``default``. A value whose TTL has passed is not there."""
-        value = self._shelf(category).hit(key)
+        value = self._hit(key, category)
         if value is MISS:
-            return drive(self._get(key, category, default))
+            return drive(self._requests.get(key, category, default))
         return default if value is ABSENT else value
 
     async def aget(
         self, key: Any, category: Category = CacheCategory.DEFAULT, default: Any = None
     ) -> Any:
         """:meth:`get` for async code."""
-        value = self._shelf(category).hit(key)
+        value = self._hit(key, category)
         if value is MISS:
-            return await self._adrive(self._get(key, category, default))
+            return await self._adrive(self._requests.get(key, category, default))
         return default if value is ABSENT else value
 
     def set(
@@ -135,7 +135,7 @@ class CacheManager:
         Raises TypeError for a value that a shared tier of the category cannot hold; nothing is
         changed then.
         """
-        drive(self._set({key: value}, category, ttl, tags))
+        drive(self._requests.set({key: value}, category, ttl, tags))
 
     async def aset(
         self,
@@ -147,15 +147,15 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> None:
         """:meth:`set` for async code."""
-        await self._adrive(self._set({key: value}, category, ttl, tags))
+        await self._adrive(self._requests.set({key: value}, category, ttl, tags))
 
     def delete(self, key: Any, category: Category = CacheCategory.DEFAULT) -> None:
         """Remove a key from every tier and process; a load of it under way is not stored."""
-        drive(self._delete([key], category))
+        drive(self._requests.delete([key], category))
 
     async def adelete(self, key: Any, category: Category = CacheCategory.DEFAULT) -> None:
         """:meth:`delete` for async code."""
-        await self._adrive(self._delete([key], category))
+        await self._adrive(self._requests.delete([key], category))
 
     def get_or_load(
         self,
@@ -174,9 +174,9 @@ class CacheManager:
         What it raises reaches everyone who waits. None is stored for the category's
         ``negative_ttl_seconds``; so is that it raised NotFound, which is then raised again.
         """
-        value = self._shelf(category).hit(key)
+        value = self._hit(key, category)
         if value is MISS:
-            value = drive(self._get_or_load(key, loader, category, ttl, tags))
+            value = drive(self._requests.load(key, loader, category, ttl, tags))
         return self._present(key, value)
 
     async def aget_or_load(
@@ -189,9 +189,9 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> Any:
         """:meth:`get_or_load` for async code; the loader may be async or not."""
-        value = self._shelf(category).hit(key)
+        value = self._hit(key, category)
         if value is MISS:
-            value = await self._adrive(self._get_or_load(key, loader, category, ttl, tags))
+            value = await self._adrive(self._requests.load(key, loader, category, ttl, tags))
         return self._present(key, value)
 
     def refresh(
@@ -204,7 +204,7 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> Any:
         """Load a key anew whatever is there, and store it; the value."""
-        value = drive(self._get_or_load(key, loader, category, ttl, tags, anew=True))
+        value = drive(self._requests.load(key, loader, category, ttl, tags, anew=True))
         return self._present(key, value)
 
     async def arefresh(
@@ -217,7 +217,7 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> Any:
         """:meth:`refresh` for async code."""
-        walk = self._get_or_load(key, loader, category, ttl, tags, anew=True)
+        walk = self._requests.load(key, loader, category, ttl, tags, anew=True)
         return self._present(key, await self._adrive(walk))
 
     # -- many values ----------------------------------------------------------------------------
@@ -226,13 +226,13 @@ class CacheManager:
         self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT
     ) -> dict[Any, Any]:
         """The values of those keys that have one, in one round trip a tier."""
-        return drive(self._get_many(keys, category))
+        return drive(self._requests.get_many(list(keys), category))
 
     async def aget_many(
         self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT
     ) -> dict[Any, Any]:
         """:meth:`get_many` for async code."""
-        return await self._adrive(self._get_many(keys, category))
+        return await self._adrive(self._requests.get_many(list(keys), category))
 
     def set_many(
         self,
@@ -243,7 +243,7 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> None:
         """:meth:`set` of many values; all or, when one raises TypeError, none."""
-        drive(self._set(mapping, category, ttl, tags))
+        drive(self._requests.set(mapping, category, ttl, tags))
 
     async def aset_many(
         self,
@@ -254,7 +254,7 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> None:
         """:meth:`set_many` for async code."""
-        await self._adrive(self._set(mapping, category, ttl, tags))
+        await self._adrive(self._requests.set(mapping, category, ttl, tags))
 
     def get_or_load_many(
         self,
@@ -270,7 +270,7 @@ class CacheManager:
         The loader gets the list of keys that nobody else is loading, and gives a mapping. A key
         that it leaves out is not in the answer, which is remembered as ``get_or_load`` does.
         """
-        return drive(self._get_or_load_many(keys, loader, category, ttl, tags))
+        return drive(self._requests.load_many(keys, loader, category, ttl, tags))
 
     async def aget_or_load_many(
         self,
@@ -282,7 +282,7 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> dict[Any, Any]:
         """:meth:`get_or_load_many` for async code; the loader may be async or not."""
-        return await self._adrive(self._get_or_load_many(keys, loader, category, ttl, tags))
+        return await self._adrive(self._requests.load_many(keys, loader, category, ttl, tags))
 
     def refresh_many(
         self,
@@ -294,7 +294,7 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> dict[Any, Any]:
         """Load keys anew whatever is there, in one call, and store them; their values."""
-        return drive(self._get_or_load_many(keys, loader, category, ttl, tags, anew=True))
+        return drive(self._requests.load_many(keys, loader, category, ttl, tags, anew=True))
 
     async def arefresh_many(
         self,
@@ -306,22 +306,22 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> dict[Any, Any]:
         """:meth:`refresh_many` for async code."""
-        walk = self._get_or_load_many(keys, loader, category, ttl, tags, anew=True)
+        walk = self._requests.load_many(keys, loader, category, ttl, tags, anew=True)
         return await self._adrive(walk)
 
     def delete_many(self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT) -> None:
         """:meth:`delete` of many keys in one round trip a tier."""
-        drive(self._delete(keys, category))
+        drive(self._requests.delete(keys, category))
 
     async def adelete_many(
         self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT
     ) -> None:
         """:meth:`delete_many` for async code."""
-        await self._adrive(self._delete(keys, category))
+        await self._adrive(self._requests.delete(keys, category))
 
     def forget(self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT) -> None:
         """Drop keys from this process's memory only; shared tiers still have them."""
-        shelf = self._in_use(category)
+        shelf = self._requests.shelf(category)
         for key in keys:
             shelf.drop(key_text(key), ALWAYS_NEWER)
 
@@ -329,19 +329,19 @@ class CacheManager:
 
     def invalidate_tag(self, tag: str) -> None:
         """Remove every value with this tag, of any category, also those being loaded now."""
-        drive(self._bump(_checked_tag(tag)))
+        drive(self._requests.invalidate_tag(tag))
 
     async def ainvalidate_tag(self, tag: str) -> None:
         """:meth:`invalidate_tag` for async code."""
-        await self._adrive(self._bump(_checked_tag(tag)))
+        await self._adrive(self._requests.invalidate_tag(tag))
 
     def clear(self, category: Category | None = None) -> None:
         """Remove all values of a category; None: of the namespace. For every process."""
-        drive(self._clear(category))
+        drive(self._requests.clear(category))
 
     async def aclear(self, category: Category | None = None) -> None:
         """:meth:`clear` for async code."""
-        await self._adrive(self._clear(category))
+        await self._adrive(self._requests.clear(category))
 
     # -- decorating, warming --------------------------------------------------------------------
 
@@ -395,7 +395,7 @@ class CacheManager:
 
     def policy(self, category: Category) -> CategorySettings:
         """How values of a category are cached at present."""
-        return self._shelf(category).policy
+        return self._requests.shelf(category).policy
 
     @property
     def categories(self) -> list[str]:
@@ -404,22 +404,11 @@ class CacheManager:
 
     def shelf(self, category: Category) -> Shelf:
         """What this process holds of a category."""
-        return self._in_use(category)
+        return self._requests.shelf(category)
 
     def stats(self) -> dict[str, Any]:
         """Counters since the start by tier and category, as plain numbers."""
         return statistics(self._parts)
-
-    def most_used_now(self, category: Category, most: int) -> list[str]:
-        """The keys of a category that were used most of those in memory; none without a tier
-        that could remember them."""
-        shelf = self._in_use(category)
-        if not shelf.links:
-            return []
-        entries = sorted(list(shelf.entries.values()), key=lambda entry: -entry.hits)
-        return [
-            entry.key for entry in entries[:most] if entry.hits and key_text(entry.key) == entry.key
-        ]
 
     def shrink(self, nbytes: int) -> int:
         """Free memory: cold values are compressed, then evicted. Bytes freed, of those held."""
@@ -435,14 +424,14 @@ class CacheManager:
     @property
     def is_closed(self) -> bool:
         """Whether :meth:`close` was called."""
-        return self._is_closed
+        return self._requests.is_closed
 
     def close(self) -> None:
         """Remember which values were used most, end threads and close connections."""
-        if self._is_closed:
+        if self._requests.is_closed:
             return
         self.warming.remember_most_used()
-        self._is_closed = True
+        self._requests.is_closed = True
         self._distrust()
         self._parts.close()
         if self._pool is not None:
@@ -476,113 +465,11 @@ class CacheManager:
     ) -> None:
         await self.aclose()
 
-    # -- walks ----------------------------------------------------------------------------------
-
-    def _get(self, key: Any, category: Category, default: Any) -> Walk[Any]:
-        found = yield from self._fresh([key], category)
-        return found.get(key, default)
-
-    def _get_many(self, keys: Iterable[Any], category: Category) -> Walk[dict[Any, Any]]:
-        return (yield from self._fresh(list(keys), category))
-
-    def _fresh(self, keys: Sequence[Any], category: Category) -> Walk[dict[Any, Any]]:
-        shelf = self._in_use(category)
-        texts = {key: key_text(key) for key in keys}
-        found = yield from self._parts.reader.read(shelf, list(texts.values()))
-        now = self._clock.monotonic()
-        values = {}
-        for key, text in texts.items():
-            one = found.get(text)
-            if one is not None and not one.note.is_absent and one.note.fresh_until > now:
-                values[key] = one.value
-        return values
-
-    def _set(
-        self, mapping: Mapping[Any, Any], category: Category, ttl: Seconds, tags: Iterable[str]
-    ) -> Walk[None]:
-        shelf = self._in_use(category)
-        seconds = _checked_ttl(ttl, shelf)
-        names = _checked_tags(tags)
-        values = {key_text(key): value for key, value in mapping.items()}
-        if seconds == 0:
-            yield from self._parts.writer.remove(shelf, list(values))
-        else:
-            yield from self._parts.writer.write(shelf, values, seconds, names)
-
-    def _delete(self, keys: Iterable[Any], category: Category) -> Walk[None]:
-        yield from self._parts.writer.remove(self._in_use(category), list(map(key_text, keys)))
-
-    def _get_or_load(
-        self,
-        key: Any,
-        loader: Callable[..., Any],
-        category: Category,
-        ttl: Seconds,
-        tags: Iterable[str],
-        *,
-        anew: bool = False,
-    ) -> Walk[Any]:
-        shelf = self._in_use(category)
-        order = Order(Loader.of_one(loader, key), _checked_ttl(ttl, shelf), _checked_tags(tags))
-        found = yield from self._ordered(shelf, [key_text(key)], order, anew=anew)
-        (one,) = found.values()
-        return one.value
-
-    def _get_or_load_many(
-        self,
-        keys: Iterable[Any],
-        loader: Callable[[list[Any]], Any],
-        category: Category,
-        ttl: Seconds,
-        tags: Iterable[str],
-        *,
-        anew: bool = False,
-    ) -> Walk[dict[Any, Any]]:
-        shelf = self._in_use(category)
-        texts = {key_text(key): key for key in keys}
-        bulk = Loader.of_many(loader, texts)
-        order = Order(bulk, _checked_ttl(ttl, shelf), _checked_tags(tags))
-        found = yield from self._ordered(shelf, list(texts), order, anew=anew)
-        return {texts[text]: one.value for text, one in found.items() if not one.note.is_absent}
-
-    def _ordered(
-        self, shelf: Shelf, texts: Sequence[str], order: Order, *, anew: bool
-    ) -> Walk[dict[str, Found]]:
-        loads = self._parts.loads
-        if anew:
-            return (yield from loads.load(shelf, texts, order, anew=True))
-        return (yield from loads.get_or_load(shelf, texts, order))
-
-    def _clear(self, category: Category | None) -> Walk[None]:
-        cleared = self._shelves.values() if category is None else [self._in_use(category)]
-        name = NAMESPACE if category is None else category_name(category)
-        yield from self._bump(name)
-        for shelf in list(cleared):
-            shelf.tier.clear()
-
-    def _bump(self, name: str) -> Walk[None]:
-        self._check_open()
-        self._parts.flights.detach_all()
-        yield from self._parts.authority.bump({name: new_version()})
-
     # -- small parts ----------------------------------------------------------------------------
 
-    def _shelf(self, category: Category) -> Shelf:
+    def _hit(self, key: Any, category: Category) -> Any:
         shelf = self._shelves.get(category)
-        if shelf is None:
-            raise InvalidArgument(
-                f"category {category!r} is not known: use one of {', '.join(self.categories)}, or "
-                "add it (settings cache.categories, or configure_category)"
-            )
-        return shelf
-
-    def _in_use(self, category: Category) -> Shelf:
-        self._check_open()
-        return self._shelf(category)
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise CacheError("the cache is closed: make a new CacheManager")
+        return MISS if shelf is None else shelf.hit(key)
 
     @staticmethod
     def _present(key: Any, value: Any) -> Any:
@@ -626,7 +513,7 @@ class CacheManager:
         old.versions.renew_after_fork()
         for link in old.links:
             link.tier.renew_after_fork()
-        self._parts = Parts(
+        parts = Parts(
             self._settings,
             {link.name: link.tier for link in old.links},
             self._clock,
@@ -635,33 +522,11 @@ class CacheManager:
             memory={name: shelf.tier for name, shelf in old.shelves.items()},
             versions=old.versions,
         )
-        self._shelves = self._parts.shelves
+        self._use(parts)
 
 
 def _bytes(megabytes: float | None) -> int | None:
     return None if megabytes is None else int(megabytes * _MB)
-
-
-def _checked_ttl(ttl: Seconds, shelf: Shelf) -> Seconds:
-    if ttl is None:
-        return shelf.policy.ttl_seconds
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 <= ttl < float("inf"):
-        raise InvalidArgument(f"ttl is {ttl!r}: give seconds, 0 or more; None is the category's")
-    return float(ttl)
-
-
-def _checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    names = (tags,) if isinstance(tags, str) else tuple(tags)
-    for name in names:
-        _checked_tag(name)
-    return names
-
-
-def _checked_tag(tag: str) -> str:
-    """The name whose version stands for the tag."""
-    if not isinstance(tag, str) or not 0 < len(tag) <= 200:
-        raise InvalidArgument(f"tag is {tag!r}: give a text of 1 to 200 characters")
-    return tag_name(tag)
 
 
 _open: WeakSet[CacheManager] = WeakSet()

@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
 from ohlcache.cache.categories import CacheCategory
+from ohlcache.cache.keys import key_text
+from ohlcache.cache.memory import Entry
 from ohlcache.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -82,6 +85,15 @@ class Schedule:
             self._stopped.wait(self._seconds)
 
 
+def _can_be_named(entry: Entry) -> bool:
+    """Whether the entry was used, under a text that a user can ask for."""
+    return bool(entry.hits) and key_text(entry.key) == entry.key
+
+
+def _hits(entry: Entry) -> int:
+    return entry.hits
+
+
 class Warming:
     """Ways to warm one cache. What to warm can be said as
 
@@ -147,9 +159,12 @@ class Warming:
     def remember_most_used(self) -> None:
         """Store which keys were used most, in the categories that have a shared tier."""
         for category in self._cache.categories:
-            used = self._cache.most_used_now(category, _MOST_REMEMBERED)
-            if used:
-                self._cache.set(_MOST_USED, used, category, _REMEMBERED_SECONDS)
+            shelf = self._cache.shelf(category)
+            used = [entry for entry in list(shelf.entries.values()) if _can_be_named(entry)]
+            if shelf.links and used:
+                most_used = nlargest(_MOST_REMEMBERED, used, key=_hits)
+                keys = [entry.key for entry in most_used]
+                self._cache.set(_MOST_USED, keys, category, _REMEMBERED_SECONDS)
 
     def _warmed(
         self,

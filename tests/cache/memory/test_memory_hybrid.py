@@ -8,7 +8,7 @@ from itertools import chain, cycle, islice
 import pytest
 from memory_invariants import check
 
-from ohlcache.cache.memory import MemoryTier, tier
+from ohlcache.cache.memory import MemoryTier, duel, tier
 from ohlcache.cache.memory.hybrid import SETTINGS, Hybrid
 
 
@@ -124,3 +124,15 @@ def test_sizes_count_where_bytes_are_limited():
         if number % 500 == 0:
             check(cache, max_bytes=400_000)
     assert hits / accesses > 0.95
+
+
+def test_what_is_remembered_and_simulated_is_bounded():
+    cache = MemoryTier(max_entries=500)
+    for key in range(20_000):
+        cache.set(key, "value")
+    policy = cache._policy
+    assert len(policy._remembered) <= 2 * 500
+    assert all(len(one.keys) <= 2 * duel.MOST_SAMPLED for one in policy._duel._simulations)
+    for key in cache.keys():  # noqa: SIM118
+        cache.get(key)  # a hook that is of no use any more goes with the next hit
+    assert sum(entry.reveal is not None for entry in cache.entries.values()) < 250

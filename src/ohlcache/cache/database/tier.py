@@ -119,8 +119,8 @@ class DatabaseTier:
     ) -> Step:
         """See SharedTier."""
         names = {stored_key(key): key for key in keys}
-        stamps = useless or {}
-        return partial(self._change, lambda changing: changing.claim(names, lease, lease_ms, stamps))
+        known = useless or {}
+        return partial(self._change, lambda changing: changing.claim(names, lease, lease_ms, known))
 
     def renew(self, leases: Mapping[str, str], lease_ms: int) -> Step:
         """See SharedTier."""

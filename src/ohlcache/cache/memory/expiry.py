@@ -2,7 +2,7 @@
 
 The heap names keys and not entries, so that it keeps no value alive. What it says of a key that
 was removed or given another expiry since is out of date; the tier compares. Out of date moments
-leave when they come to the top, and all at once when they are most of the heap.
+leave when they come to the top, and all at once when they are two thirds of the heap.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import count
 
 from ohlcache.cache.memory.entry import Entry
 
-_MOST = 4  # moments for each entry held
+_MOST = 3  # moments for each entry held
 _SLACK = 64
 
 

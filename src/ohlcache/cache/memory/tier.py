@@ -26,7 +26,7 @@ from ohlcache.errors import InvalidArgument
 
 POLICIES: dict[str, Callable[[], Policy]] = {"hybrid": Hybrid, "lru": LRU, "lfu": LFU}
 
-ENTRY_OVERHEAD = 560  # bytes: the entry and its places in the dict, a queue and the expiry
+ENTRY_OVERHEAD = 800  # bytes, measured: the entry and its places in dict, queue, memory and expiry
 _CAUSES = ("policy", "expired", "shrink")
 _COUNTED = (*_CAUSES, "too_large", "compressions", "decompressions")
 _EXPIRED_AT_ONCE = 16  # that a write removes on its way
@@ -36,7 +36,7 @@ class MemoryTier:
     """A cache in the memory of this process, safe to use from any thread.
 
     max_entries: how many entries at most; None for any number.
-    max_bytes: how many bytes they take at most, keys and an overhead of 560 bytes each included;
+    max_bytes: how many bytes they take at most, keys and an overhead of 800 bytes each included;
         None for any number.
     policy: which entry goes when there is no room. ``hybrid`` adapts between recency and
         frequency, ``lru`` and ``lfu`` are exact.

@@ -1,0 +1,155 @@
+"""What users ask of the cache, checked and put into words that its parts understand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ohlcache.cache.keys import key_text
+from ohlcache.cache.loading import Loader
+from ohlcache.cache.loads import Order
+from ohlcache.cache.parts import Parts
+from ohlcache.cache.shelf import Found, Shelf
+from ohlcache.cache.versions import NAMESPACE, category_name, new_version, tag_name
+from ohlcache.drive import Walk
+from ohlcache.errors import CacheError, InvalidArgument
+
+Seconds = float | None
+
+_LONGEST_TAG = 200
+
+
+class Requests:
+    """Each method gives the walk of one request; arguments are checked when the walk begins."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.is_closed = False
+        self._parts = parts
+
+    def shelf(self, category: str) -> Shelf:
+        """The shelf of a category. Raises InvalidArgument for an unknown one, CacheError."""
+        if self.is_closed:
+            raise CacheError("the cache is closed: make a new CacheManager")
+        shelf = self._parts.shelves.get(category)
+        if shelf is None:
+            raise InvalidArgument(
+                f"category {category!r} is not known: use one of "
+                f"{', '.join(sorted(self._parts.shelves))}, or add it (settings cache.categories, "
+                "or configure_category)"
+            )
+        return shelf
+
+    def get(self, key: Any, category: str, default: Any) -> Walk[Any]:
+        """The value of a key that is fresh, or ``default``."""
+        found = yield from self.get_many([key], category)
+        return found.get(key, default)
+
+    def get_many(self, keys: Sequence[Any], category: str) -> Walk[dict[Any, Any]]:
+        """The values of those keys that have a fresh one."""
+        shelf = self.shelf(category)
+        texts = {key: key_text(key) for key in keys}
+        found = yield from self._parts.reader.read(shelf, list(texts.values()))
+        now = shelf.monotonic()
+        values = {}
+        for key, text in texts.items():
+            one = found.get(text)
+            if one is not None and not one.note.is_absent and one.note.fresh_until > now:
+                values[key] = one.value
+        return values
+
+    def set(
+        self, mapping: Mapping[Any, Any], category: str, ttl: Seconds, tags: Iterable[str]
+    ) -> Walk[None]:
+        """Give keys new values; with a TTL of 0 remove them."""
+        shelf = self.shelf(category)
+        seconds, names = _checked_ttl(ttl, shelf), _checked_tags(tags)
+        values = {key_text(key): value for key, value in mapping.items()}
+        if seconds == 0:
+            yield from self._parts.writer.remove(shelf, list(values))
+        else:
+            yield from self._parts.writer.write(shelf, values, seconds, names)
+
+    def delete(self, keys: Iterable[Any], category: str) -> Walk[None]:
+        """Remove keys."""
+        yield from self._parts.writer.remove(self.shelf(category), list(map(key_text, keys)))
+
+    def load(
+        self,
+        key: Any,
+        loader: Callable[..., Any],
+        category: str,
+        ttl: Seconds,
+        tags: Iterable[str],
+        *,
+        anew: bool = False,
+    ) -> Walk[Any]:
+        """The value of a key, or ABSENT; ``anew``: loaded whatever is there."""
+        shelf = self.shelf(category)
+        order = Order(Loader.of_one(loader, key), _checked_ttl(ttl, shelf), _checked_tags(tags))
+        found = yield from self._ordered(shelf, [key_text(key)], order, anew)
+        (one,) = found.values()
+        return one.value
+
+    def load_many(
+        self,
+        keys: Iterable[Any],
+        loader: Callable[[list[Any]], Any],
+        category: str,
+        ttl: Seconds,
+        tags: Iterable[str],
+        *,
+        anew: bool = False,
+    ) -> Walk[dict[Any, Any]]:
+        """The values of those keys that have one."""
+        shelf = self.shelf(category)
+        texts = {key_text(key): key for key in keys}
+        bulk = Loader.of_many(loader, texts)
+        order = Order(bulk, _checked_ttl(ttl, shelf), _checked_tags(tags))
+        found = yield from self._ordered(shelf, list(texts), order, anew)
+        return {texts[text]: one.value for text, one in found.items() if not one.note.is_absent}
+
+    def _ordered(
+        self, shelf: Shelf, texts: Sequence[str], order: Order, anew: bool
+    ) -> Walk[dict[str, Found]]:
+        loads = self._parts.loads
+        if anew:
+            return loads.load(shelf, texts, order, anew=True)
+        return loads.get_or_load(shelf, texts, order)
+
+    def clear(self, category: str | None) -> Walk[None]:
+        """Remove all values of a category, or of all."""
+        shelves = list(self._parts.shelves.values())
+        name = NAMESPACE
+        if category is not None:
+            shelves, name = [self.shelf(category)], category_name(category)
+        yield from self._bump(name)
+        for shelf in shelves:
+            shelf.tier.clear()
+
+    def invalidate_tag(self, tag: str) -> Walk[None]:
+        """Remove all values with a tag."""
+        (name,) = map(tag_name, _checked_tags(tag))
+        yield from self._bump(name)
+
+    def _bump(self, name: str) -> Walk[None]:
+        if self.is_closed:
+            raise CacheError("the cache is closed: make a new CacheManager")
+        self._parts.flights.detach_all()
+        yield from self._parts.authority.bump({name: new_version()})
+
+
+def _checked_ttl(ttl: Seconds, shelf: Shelf) -> Seconds:
+    if ttl is None:
+        return shelf.policy.ttl_seconds
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 <= ttl < math.inf:
+        raise InvalidArgument(f"ttl is {ttl!r}: give seconds, 0 or more; None is the category's")
+    return float(ttl)
+
+
+def _checked_tags(tags: str | Iterable[str]) -> tuple[str, ...]:
+    checked = (tags,) if isinstance(tags, str) else tuple(tags)
+    for tag in checked:
+        if not isinstance(tag, str) or not 0 < len(tag) <= _LONGEST_TAG:
+            raise InvalidArgument(f"tag is {tag!r}: give a text of 1 to {_LONGEST_TAG} characters")
+    return checked
