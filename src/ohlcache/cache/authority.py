@@ -22,6 +22,11 @@ class Authority:
         self._links = tuple(links)
         self._changed = changed
 
+    def vouches_for(self, versions: Mapping[str, str]) -> bool:
+        """Whether these are in force, and every change of them would have been heard."""
+        is_heard = not self._links or self._links[0].trust.epoch.is_live
+        return is_heard and self.versions.are_in_force(versions)
+
     def learn(self, names: Iterable[str]) -> Walk[None]:
         """Have the versions of names known, as far as a tier answers."""
         if not self._links or self._links[0].trust.epoch.is_live:

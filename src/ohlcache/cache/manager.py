@@ -22,7 +22,7 @@ from ohlcache.cache.shelf import ABSENT, MISS, Shelf
 from ohlcache.cache.stats import statistics
 from ohlcache.cache.tiers import SharedTier
 from ohlcache.cache.warming import Warming, WarmReport
-from ohlcache.drive import Result, Walk, drive, drive_async
+from ohlcache.drive import drive, drive_async
 from ohlcache.errors import InvalidArgument, NotFound
 from ohlcache.settings import (
     CacheSettings,
@@ -115,7 +115,7 @@ class CacheManager:
         """:meth:`get` for async code."""
         value = self._hit(key, category)
         if value is MISS:
-            return await self._adrive(self._requests.get(key, category, default))
+            return await drive_async(self._requests.get(key, category, default), self._executor())
         return default if value is ABSENT else value
 
     def set(
@@ -147,7 +147,7 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> None:
         """:meth:`set` for async code."""
-        await self._adrive(self._requests.set({key: value}, category, ttl, tags))
+        await drive_async(self._requests.set({key: value}, category, ttl, tags), self._executor())
 
     def delete(self, key: Any, category: Category = CacheCategory.DEFAULT) -> None:
         """Remove a key from every tier and process; a load of it under way is not stored."""
@@ -155,7 +155,7 @@ class CacheManager:
 
     async def adelete(self, key: Any, category: Category = CacheCategory.DEFAULT) -> None:
         """:meth:`delete` for async code."""
-        await self._adrive(self._requests.delete([key], category))
+        await drive_async(self._requests.delete([key], category), self._executor())
 
     def get_or_load(
         self,
@@ -191,7 +191,9 @@ class CacheManager:
         """:meth:`get_or_load` for async code; the loader may be async or not."""
         value = self._hit(key, category)
         if value is MISS:
-            value = await self._adrive(self._requests.load(key, loader, category, ttl, tags))
+            value = await drive_async(
+                self._requests.load(key, loader, category, ttl, tags), self._executor()
+            )
         return self._present(key, value)
 
     def refresh(
@@ -218,7 +220,7 @@ class CacheManager:
     ) -> Any:
         """:meth:`refresh` for async code."""
         walk = self._requests.load(key, loader, category, ttl, tags, anew=True)
-        return self._present(key, await self._adrive(walk))
+        return self._present(key, await drive_async(walk, self._executor()))
 
     # -- many values ----------------------------------------------------------------------------
 
@@ -232,7 +234,7 @@ class CacheManager:
         self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT
     ) -> dict[Any, Any]:
         """:meth:`get_many` for async code."""
-        return await self._adrive(self._requests.get_many(list(keys), category))
+        return await drive_async(self._requests.get_many(list(keys), category), self._executor())
 
     def set_many(
         self,
@@ -254,7 +256,7 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> None:
         """:meth:`set_many` for async code."""
-        await self._adrive(self._requests.set(mapping, category, ttl, tags))
+        await drive_async(self._requests.set(mapping, category, ttl, tags), self._executor())
 
     def get_or_load_many(
         self,
@@ -282,7 +284,9 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> dict[Any, Any]:
         """:meth:`get_or_load_many` for async code; the loader may be async or not."""
-        return await self._adrive(self._requests.load_many(keys, loader, category, ttl, tags))
+        return await drive_async(
+            self._requests.load_many(keys, loader, category, ttl, tags), self._executor()
+        )
 
     def refresh_many(
         self,
@@ -307,7 +311,7 @@ class CacheManager:
     ) -> dict[Any, Any]:
         """:meth:`refresh_many` for async code."""
         walk = self._requests.load_many(keys, loader, category, ttl, tags, anew=True)
-        return await self._adrive(walk)
+        return await drive_async(walk, self._executor())
 
     def delete_many(self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT) -> None:
         """:meth:`delete` of many keys in one round trip a tier."""
@@ -317,7 +321,7 @@ class CacheManager:
         self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT
     ) -> None:
         """:meth:`delete_many` for async code."""
-        await self._adrive(self._requests.delete(keys, category))
+        await drive_async(self._requests.delete(keys, category), self._executor())
 
     def forget(self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT) -> None:
         """Drop keys from this process's memory only; shared tiers still have them."""
@@ -333,7 +337,7 @@ class CacheManager:
 
     async def ainvalidate_tag(self, tag: str) -> None:
         """:meth:`invalidate_tag` for async code."""
-        await self._adrive(self._requests.invalidate_tag(tag))
+        await drive_async(self._requests.invalidate_tag(tag), self._executor())
 
     def clear(self, category: Category | None = None) -> None:
         """Remove all values of a category; None: of the namespace. For every process."""
@@ -341,7 +345,7 @@ class CacheManager:
 
     async def aclear(self, category: Category | None = None) -> None:
         """:meth:`clear` for async code."""
-        await self._adrive(self._requests.clear(category))
+        await drive_async(self._requests.clear(category), self._executor())
 
     # -- decorating, warming --------------------------------------------------------------------
 
@@ -478,9 +482,6 @@ class CacheManager:
                 f"key {key!r}: the loader found nothing, which is remembered for a while"
             )
         return value
-
-    async def _adrive(self, walk: Walk[Result]) -> Result:
-        return await drive_async(walk, self._executor())
 
     def _executor(self) -> ThreadPoolExecutor:
         if self._pool is None:

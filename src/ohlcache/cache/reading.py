@@ -62,7 +62,7 @@ class Reader:
 class _SharedRead:
     """One read of the shared tiers.
 
-    wanted: keys not found yet.
+    wanted: keys not found yet, by what they are called in the tiers.
     doubtful: entries in memory that may be out of date.
     removed: the stamps of removals met; what is older does not count.
     asked: the tiers that answered, with the stamps of the damaged states that they hold.
@@ -72,26 +72,24 @@ class _SharedRead:
         self,
         reader: Reader,
         shelf: Shelf,
-        wanted: list[str],
+        wanted: Sequence[str],
         doubtful: dict[str, Entry],
         found: dict[str, Found],
     ) -> None:
         self._reader = reader
         self._shelf = shelf
         self._mark = shelf.mark()
-        self._wanted = wanted
+        self._wanted = {shelf.full(key): key for key in wanted}
         self._doubtful = doubtful
         self._found = found
         self._removed: dict[str, int] = {}
         self._asked: list[tuple[Link, dict[str, int]]] = []
 
     def walk(self) -> Walk[None]:
-        shelf = self._shelf
-        for link in shelf.links:
-            states = yield from link.ask(link.tier.read([shelf.full(key) for key in self._wanted]))
-            if states is UNAVAILABLE:
-                continue
-            yield from self._take(link, states)
+        for link in self._shelf.links:
+            states = yield from link.ask(link.tier.read(list(self._wanted)))
+            if states is not UNAVAILABLE:
+                yield from self._take(link, states)
             if not self._wanted:
                 break
         for link, damaged in self._asked:
@@ -102,41 +100,40 @@ class _SharedRead:
 
     def _take(self, link: Link, states: Mapping[str, Stored]) -> Walk[None]:
         """Take what a tier has of the wanted keys."""
-        shelf, authority = self._shelf, self._reader.authority
         damaged: dict[str, int] = {}
-        records = {}
-        for key in self._wanted:
-            state = states.get(shelf.full(key))
-            if state is not None:
-                record = self._examined(link, key, state, damaged)
-                if record is not None:
-                    records[key] = state, record
-        names = {name for _, record in records.values() for name in record.versions}
-        yield from authority.learn(names)
-        fills = []
-        for key, (state, record) in records.items():
-            if not authority.versions.match(record.versions):
-                shelf.counters.count(f"{link.name}.invalidated")
-            elif (yield from self._keep(link, key, state, record)):
-                fills.append(self._filling(key, state, record))
-            else:
-                damaged[key] = state.stamp
-        rest = [key for key in self._wanted if key not in self._found]
-        shelf.counters.count(f"{link.name}.hits", len(self._wanted) - len(rest))
-        shelf.counters.count(f"{link.name}.misses", len(rest))
-        self._wanted = rest
+        taken: dict[str, tuple[Stored, Record]] = {}
+        for full, state in states.items():
+            record = self._examined(link, full, state, damaged)
+            if record is not None:
+                if not self._reader.authority.vouches_for(record.versions):
+                    yield from self._reader.authority.learn(record.versions)
+                    if not self._reader.authority.versions.match(record.versions):
+                        self._shelf.counters.count(f"{link.name}.invalidated")
+                        continue
+                if (yield from self._keep(link, self._wanted[full], state, record)):
+                    taken[full] = state, record
+                else:
+                    damaged[self._wanted[full]] = state.stamp
+        for full in taken:
+            del self._wanted[full]
+        counters = self._shelf.counters
+        if taken:
+            counters.count(f"{link.name}.hits", len(taken))
+        if self._wanted:
+            counters.count(f"{link.name}.misses", len(self._wanted))
         for above, damaged_above in self._asked:
-            yield from self._fill(above, damaged_above, fills)
+            yield from self._fill(above, damaged_above, taken)
         self._asked.append((link, damaged))
 
     def _examined(
-        self, link: Link, key: str, state: Stored, damaged: dict[str, int]
+        self, link: Link, full: str, state: Stored, damaged: dict[str, int]
     ) -> Record | None:
         """The record of a state that is a sound value and no older than a removal."""
+        key = self._wanted[full]
         if state.data is None:
             self._removed[key] = max(state.stamp, self._removed.get(key, 0))
             return None
-        if state.stamp <= self._removed.get(key, -1):
+        if self._removed and state.stamp <= self._removed.get(key, -1):
             return None
         try:
             record = unpack(state.data)
@@ -173,20 +170,21 @@ class _SharedRead:
 
     # -- putting tiers right --------------------------------------------------------------------
 
-    def _filling(self, key: str, state: Stored, record: Record) -> Change:
-        ttl_ms = ttl_until(record.expires, self._reader.clock)
-        return Change(self._shelf.full(key), state.data, ttl_ms, state.stamp)
-
-    def _fill(self, link: Link, damaged: dict[str, int], fills: Sequence[Change]) -> Walk[None]:
+    def _fill(
+        self,
+        link: Link,
+        damaged: dict[str, int],
+        taken: Mapping[str, tuple[Stored, Record]],
+    ) -> Walk[None]:
         """Write what a lower tier had to one above it, in place of anything damaged."""
-        if not fills:
-            return
         above = []
-        for change in fills:
-            stamp = damaged.pop(self._shelf.bare(change.key), None)
-            newer = change.stamp if stamp is None else max(change.stamp, stamp + 1)
-            above.append(change._replace(stamp=newer))
-        yield from link.ask(link.tier.write(above, publish=False))
+        for full, (state, record) in taken.items():
+            replaced = damaged.pop(self._shelf.bare(full), None)
+            stamp = state.stamp if replaced is None else max(state.stamp, replaced + 1)
+            ttl_ms = ttl_until(record.expires, self._reader.clock)
+            above.append(Change(full, state.data, ttl_ms, stamp))
+        if above:
+            yield from link.ask(link.tier.write(above, publish=False))
 
     def _clean(self, link: Link, damaged: Mapping[str, int]) -> Walk[None]:
         """Remove damaged states for which no sound one was found."""

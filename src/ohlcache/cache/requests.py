@@ -42,21 +42,22 @@ class Requests:
 
     def get(self, key: Any, category: str, default: Any) -> Walk[Any]:
         """The value of a key that is fresh, or ``default``."""
-        found = yield from self.get_many([key], category)
-        return found.get(key, default)
+        shelf = self.shelf(category)
+        text = key_text(key)
+        found = yield from self._parts.reader.read(shelf, [text])
+        one = found.get(text)
+        return default if one is None or not _is_fresh(one, shelf) else one.value
 
     def get_many(self, keys: Sequence[Any], category: str) -> Walk[dict[Any, Any]]:
         """The values of those keys that have a fresh one."""
         shelf = self.shelf(category)
         texts = {key: key_text(key) for key in keys}
         found = yield from self._parts.reader.read(shelf, list(texts.values()))
-        now = shelf.monotonic()
-        values = {}
-        for key, text in texts.items():
-            one = found.get(text)
-            if one is not None and not one.note.is_absent and one.note.fresh_until > now:
-                values[key] = one.value
-        return values
+        return {
+            key: found[text].value
+            for key, text in texts.items()
+            if text in found and _is_fresh(found[text], shelf)
+        }
 
     def set(
         self, mapping: Mapping[Any, Any], category: str, ttl: Seconds, tags: Iterable[str]
@@ -137,6 +138,10 @@ class Requests:
             raise CacheError("the cache is closed: make a new CacheManager")
         self._parts.flights.detach_all()
         yield from self._parts.authority.bump({name: new_version()})
+
+
+def _is_fresh(found: Found, shelf: Shelf) -> bool:
+    return not found.note.is_absent and found.note.fresh_until > shelf.monotonic()
 
 
 def _checked_ttl(ttl: Seconds, shelf: Shelf) -> Seconds:

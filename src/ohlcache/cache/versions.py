@@ -65,6 +65,14 @@ class Versions:
             version = self._last[name] = new_version()
         return version
 
+    def are_in_force(self, versions: Mapping[str, str]) -> bool:
+        """Whether all of these are known to be in force."""
+        known = self._known
+        for name, version in versions.items():  # a loop: all() would cost four times as much
+            if known.get(name) != version:
+                return False
+        return True
+
     def match(self, versions: Mapping[str, str]) -> bool:
         """Whether all of these are in force, as far as is known."""
         known, last = self._known, self._last
