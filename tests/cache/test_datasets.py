@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ohlcache.cache.datasets import HistoricalDataCache
 from ohlcache.cache.manager import CacheManager
-from ohlcache.cache.sizing import size_of
+from ohlcache.cache.market.historical import HistoricalDataCache
+from ohlcache.cache.memory.sizing import size_of
 from ohlcache.cache.values import encode
 from ohlcache.errors import InvalidArgument
 

@@ -24,8 +24,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ohlcache.cache.fingerprint import fingerprint
-from ohlcache.cache.keys import arguments_text, key_text
+from ohlcache.cache.keys.fingerprint import fingerprint
+from ohlcache.cache.keys.text import arguments_text, key_text
 
 
 class Side(enum.Enum):
@@ -120,7 +120,7 @@ def test_equal_content_has_one_fingerprint(one, other):
 def test_another_process_makes_the_same_texts():
     script = (
         "from datetime import date\n"
-        "from ohlcache.cache.keys import arguments_text, key_text\n"
+        "from ohlcache.cache.keys.text import arguments_text, key_text\n"
         "value = {'a': {'x', 'y', 'z'}, 'b': (1, date(2024, 1, 1)), 'c': list('defg')}\n"
         "print(key_text(frozenset('abc')), arguments_text('f', [('v', value)]))\n"
     )

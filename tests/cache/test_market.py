@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohlcache.cache.manager import CacheManager
-from ohlcache.cache.market import MarketDataCache
+from ohlcache.cache.market.recent import MarketDataCache
 from ohlcache.candles.block import Block
 from ohlcache.candles.frames import to_block, to_frame
 from ohlcache.errors import InvalidArgument, UnknownTimeframe

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ohlcache.cache.flight import Flights
-from ohlcache.cache.link import Link
-from ohlcache.cache.shelf import Shelf
-from ohlcache.cache.versions import Versions
+from ohlcache.cache.links import Link, Versions
+from ohlcache.cache.shelves import Shelf
+from ohlcache.cache.walk import Flights
 from ohlcache.telemetry import Counters
 
 

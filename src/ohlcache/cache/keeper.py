@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from ohlcache.cache.leases import Leases
-from ohlcache.cache.link import Link
+from ohlcache.cache.links import Leases, Link
 from ohlcache.drive import drive
 
 _TICK_SECONDS = 0.05

@@ -10,15 +10,13 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-from ohlcache.cache.calls import KeyMaker
 from ohlcache.cache.categories import CacheCategory, overlaid
-from ohlcache.cache.changes import ALWAYS_NEWER
 from ohlcache.cache.clock import Clock
-from ohlcache.cache.decorator import Cached
+from ohlcache.cache.decorate import Cached, KeyMaker
 from ohlcache.cache.keys import key_text
 from ohlcache.cache.parts import Parts
 from ohlcache.cache.requests import Requests, Seconds
-from ohlcache.cache.shelf import ABSENT, MISS, Shelf
+from ohlcache.cache.shelves import ABSENT, ALWAYS_NEWER, MISS, Shelf
 from ohlcache.cache.stats import statistics
 from ohlcache.cache.tiers import SharedTier
 from ohlcache.cache.warming import Warming, WarmReport

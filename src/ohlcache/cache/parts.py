@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 
-from ohlcache.cache.authority import Authority
-from ohlcache.cache.budget import Budget
 from ohlcache.cache.categories import policies
 from ohlcache.cache.clock import Clock
 from ohlcache.cache.coherence import Coherence
-from ohlcache.cache.flight import Flights
 from ohlcache.cache.keeper import Keeper
-from ohlcache.cache.leases import Leases
-from ohlcache.cache.link import Link
-from ohlcache.cache.loading import LoaderThreads
-from ohlcache.cache.loads import Loads
+from ohlcache.cache.links import Authority, Leases, Link, Stamps, Versions
 from ohlcache.cache.memory import MemoryTier
-from ohlcache.cache.reading import Reader
-from ohlcache.cache.shelf import Shelf
-from ohlcache.cache.stamps import Stamps
+from ohlcache.cache.shelves import Budget, Shelf
 from ohlcache.cache.tiers import SharedTier
-from ohlcache.cache.versions import Versions
-from ohlcache.cache.writing import Writer
+from ohlcache.cache.walk import Flights, LoaderThreads, Loads, Reader, Writer
 from ohlcache.settings import CacheSettings, CategorySettings
 
 _MB = 2**20

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
-from ohlcache.cache.calls import KeyMaker
 from ohlcache.cache.categories import CacheCategory
-from ohlcache.cache.decorator import Cached
+from ohlcache.cache.decorate import Cached, KeyMaker
 from ohlcache.cache.manager import CacheManager
 
 _lock = threading.Lock()

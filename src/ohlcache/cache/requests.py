@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ohlcache.cache.keys import key_text
-from ohlcache.cache.loading import Loader
-from ohlcache.cache.loads import Order
+from ohlcache.cache.links import NAMESPACE, category_name, new_version, tag_name
 from ohlcache.cache.parts import Parts
-from ohlcache.cache.shelf import Found, Shelf
-from ohlcache.cache.versions import NAMESPACE, category_name, new_version, tag_name
+from ohlcache.cache.shelves import Found, Shelf
+from ohlcache.cache.walk import Loader, Order
 from ohlcache.drive import Walk
 from ohlcache.errors import CacheError, InvalidArgument
 

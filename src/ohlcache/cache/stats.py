@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ohlcache.cache.link import Link
+from ohlcache.cache.links import Link
 from ohlcache.cache.parts import Parts
-from ohlcache.cache.shelf import Shelf
+from ohlcache.cache.shelves import Shelf
 
 _SHARED = ("hits", "misses", "invalidated", "damaged", "refused")
 

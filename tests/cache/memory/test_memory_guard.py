@@ -7,8 +7,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from ohlcache.cache.guard import protect
 from ohlcache.cache.memory import MemoryTier
+from ohlcache.cache.memory.guard import protect
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_frame(tier):
 
 
 def test_a_frame_where_pandas_does_not_copy_on_write(tier, monkeypatch):
-    monkeypatch.setattr("ohlcache.cache.guard._copies_on_write", lambda pandas: False)
+    monkeypatch.setattr("ohlcache.cache.memory.guard._copies_on_write", lambda pandas: False)
     tier.set("key", frame())
     found = tier.get("key")
     assert not np.shares_memory(found["close"].to_numpy(), tier.get("key")["close"].to_numpy())

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from memory_invariants import POLICIES, FakeClock, check
 
 from ohlcache.cache.memory import MemoryTier
+from ohlcache.cache.memory.sizing import size_of
 from ohlcache.cache.memory.tier import ENTRY_OVERHEAD
-from ohlcache.cache.sizing import size_of
 
 KEYS = st.integers(0, 12)
 

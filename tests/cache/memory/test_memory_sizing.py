@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from ohlcache.cache.sizing import size_of
+from ohlcache.cache.memory.sizing import size_of
 
 
 def near(expected: float, share: float = 0.1) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ohlcache.cache.memory.entry import Entry
+from ohlcache.cache.memory.sizing import size_of
 from ohlcache.cache.memory.tier import MemoryTier
 
-__all__ = ["Entry", "MemoryTier"]
+__all__ = ["Entry", "MemoryTier", "size_of"]

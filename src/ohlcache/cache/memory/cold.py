@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ohlcache.cache.guard import protect
 from ohlcache.cache.memory.entry import Entry, Reveal
+from ohlcache.cache.memory.guard import protect
 
 LARGE = 16 * 2**10  # bytes: smaller values are not worth the time
 _MIN_SAVING = 0.25

@@ -13,15 +13,15 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from ohlcache.cache.guard import protect
 from ohlcache.cache.memory.cold import LARGE, Compressed, deflate, inflate
 from ohlcache.cache.memory.entry import Entry
 from ohlcache.cache.memory.expiry import Expiry
+from ohlcache.cache.memory.guard import protect
 from ohlcache.cache.memory.hybrid import Hybrid
 from ohlcache.cache.memory.lfu import LFU
 from ohlcache.cache.memory.lru import LRU
 from ohlcache.cache.memory.policy import Policy, unveil
-from ohlcache.cache.sizing import FLAT, size_of
+from ohlcache.cache.memory.sizing import FLAT, size_of
 from ohlcache.errors import InvalidArgument
 
 POLICIES: dict[str, Callable[[], Policy]] = {"hybrid": Hybrid, "lru": LRU, "lfu": LFU}

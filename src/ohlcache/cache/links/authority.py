@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ohlcache.cache.link import UNAVAILABLE, Link
-from ohlcache.cache.versions import Versions
+from ohlcache.cache.links.link import UNAVAILABLE, Link
+from ohlcache.cache.links.versions import Versions
 from ohlcache.drive import Walk
 
 

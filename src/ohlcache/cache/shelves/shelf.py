@@ -7,14 +7,12 @@ import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ohlcache.cache.budget import Budget
-from ohlcache.cache.changes import ALWAYS_NEWER, Changes
 from ohlcache.cache.clock import Clock
-from ohlcache.cache.link import Link
+from ohlcache.cache.links import NAMESPACE, Epoch, Link, Trust, Versions, category_name
 from ohlcache.cache.memory import Entry, MemoryTier
-from ohlcache.cache.trust import Epoch, Trust
+from ohlcache.cache.shelves.budget import Budget
+from ohlcache.cache.shelves.changes import ALWAYS_NEWER, Changes
 from ohlcache.cache.values import Compression, Record
-from ohlcache.cache.versions import NAMESPACE, Versions, category_name
 from ohlcache.settings import CategorySettings
 from ohlcache.telemetry import Counters, Histogram
 

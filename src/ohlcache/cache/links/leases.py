@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ohlcache.cache.link import Link
+from ohlcache.cache.links.link import Link
 from ohlcache.drive import drive
 
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ohlcache.cache.breaker import Breaker
 from ohlcache.cache.clock import Clock
-from ohlcache.cache.journal import Journal, removal
+from ohlcache.cache.links.breaker import Breaker
+from ohlcache.cache.links.journal import Journal, removal
+from ohlcache.cache.links.trust import Trust
 from ohlcache.cache.tiers import Change, SharedTier
-from ohlcache.cache.trust import Trust
 from ohlcache.drive import Step, Walk
 from ohlcache.telemetry import Counters, Histogram
 

@@ -16,19 +16,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ohlcache.cache.authority import Authority
-from ohlcache.cache.changes import ALWAYS_NEWER
 from ohlcache.cache.clock import Clock
-from ohlcache.cache.flight import Flight, FlightAborted, Flights, Launch, WaitBlocksLoop
-from ohlcache.cache.leases import Leases
-from ohlcache.cache.link import UNAVAILABLE, Link
-from ohlcache.cache.loading import Loader, LoaderThreads, Loading, loading_now
-from ohlcache.cache.reading import Reader
-from ohlcache.cache.shelf import ABSENT, Found, Mark, Shelf
-from ohlcache.cache.stamps import Stamps
+from ohlcache.cache.links import UNAVAILABLE, Authority, Leases, Link, Stamps, tag_name
+from ohlcache.cache.shelves import ABSENT, ALWAYS_NEWER, Found, Mark, Shelf
 from ohlcache.cache.tiers import Claim
-from ohlcache.cache.versions import tag_name
-from ohlcache.cache.writing import Right, Terms, Writer
+from ohlcache.cache.walk.flight import Flight, FlightAborted, Flights, Launch, WaitBlocksLoop
+from ohlcache.cache.walk.loader import Loader, LoaderThreads, Loading, loading_now
+from ohlcache.cache.walk.reading import Reader
+from ohlcache.cache.walk.writing import Right, Terms, Writer
 from ohlcache.drive import Walk
 from ohlcache.errors import NotFound, RecursiveLoad
 

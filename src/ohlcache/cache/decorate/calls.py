@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ref
 
-from ohlcache.cache.fingerprint import fingerprint
-from ohlcache.cache.keys import KeyText, arguments_text, key_text
-from ohlcache.cache.shelf import ABSENT, MISS
+from ohlcache.cache.keys import KeyText, arguments_text, fingerprint, key_text
+from ohlcache.cache.shelves import ABSENT, MISS
 from ohlcache.errors import InvalidArgument
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
-from ohlcache.cache.loading import LoaderThreads
+from ohlcache.cache.walk.loader import LoaderThreads
 from ohlcache.drive import Walk, drive, drive_async
 from ohlcache.errors import OhlcacheError
 

@@ -13,8 +13,8 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
-from ohlcache.cache.calls import Calls, KeyMaker
-from ohlcache.cache.shelf import MISS
+from ohlcache.cache.decorate.calls import Calls, KeyMaker
+from ohlcache.cache.shelves import MISS
 from ohlcache.errors import InvalidArgument
 
 if TYPE_CHECKING:

@@ -12,18 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from ohlcache.cache.authority import Authority
-from ohlcache.cache.changes import ALWAYS_NEWER
 from ohlcache.cache.clock import Clock
-from ohlcache.cache.flight import Flights
-from ohlcache.cache.link import UNAVAILABLE, Link
-from ohlcache.cache.reading import LARGE, ttl_until
-from ohlcache.cache.shelf import ABSENT, Found, Mark, Note, Shelf
-from ohlcache.cache.sizing import size_of
-from ohlcache.cache.stamps import Stamps
+from ohlcache.cache.links import UNAVAILABLE, Authority, Link, Stamps, tag_name
+from ohlcache.cache.memory import size_of
+from ohlcache.cache.shelves import ABSENT, ALWAYS_NEWER, Found, Mark, Note, Shelf
 from ohlcache.cache.tiers import Change
 from ohlcache.cache.values import Record, compress, encode, pack
-from ohlcache.cache.versions import tag_name
+from ohlcache.cache.walk.flight import Flights
+from ohlcache.cache.walk.reading import LARGE, ttl_until
 from ohlcache.drive import Walk
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from ohlcache.cache.fingerprint import fingerprint
+from ohlcache.cache.keys.fingerprint import fingerprint
 
 _LONGEST = 200  # characters of a key that stays readable
 DERIVED = "~"  # begins every key that is not the user's own text

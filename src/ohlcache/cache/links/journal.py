@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
+from ohlcache.cache.links.versions import NAMESPACE, new_version
 from ohlcache.cache.tiers import Change
-from ohlcache.cache.versions import NAMESPACE, new_version
 
 _MOST_BYTES = 64 * 2**20
 _PER_CHANGE = 200

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ohlcache.cache.authority import Authority
 from ohlcache.cache.clock import Clock
-from ohlcache.cache.link import UNAVAILABLE, Link
+from ohlcache.cache.links import UNAVAILABLE, Authority, Link
 from ohlcache.cache.memory import Entry
-from ohlcache.cache.shelf import ABSENT, Found, Note, Shelf
+from ohlcache.cache.shelves import ABSENT, Found, Note, Shelf
 from ohlcache.cache.tiers import Change, Stored
 from ohlcache.cache.values import Record, decode, decompress, unpack
 from ohlcache.drive import Walk

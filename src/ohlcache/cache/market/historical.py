@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ohlcache.cache.manager import CacheManager
-    from ohlcache.cache.slabs import Bound, Plan
+    from ohlcache.cache.market.slabs import Bound, Plan
 
 CHUNK_SIZE_BYTES = 50 * 2**20
 
@@ -112,7 +112,7 @@ class HistoricalDataCache:
     def _write(self, data: pd.DataFrame, dataset_key: Hashable) -> Walk[bool]:
         import pandas as pd
 
-        from ohlcache.cache import slabs
+        from ohlcache.cache.market import slabs
 
         if not isinstance(data, pd.DataFrame):
             raise InvalidArgument(f"data is a {type(data).__name__}: give a pandas DataFrame")
@@ -164,7 +164,7 @@ class HistoricalDataCache:
     def _collect(
         self, names: _Names, start: Bound | None, end: Bound | None, columns: Iterable[Any] | None
     ) -> Walk[pd.DataFrame | None]:
-        from ohlcache.cache import slabs
+        from ohlcache.cache.market import slabs
 
         how = names.plan
         positions = how.positions(columns)
@@ -216,7 +216,7 @@ class _Names:
     """The keys of the chunks that a manifest speaks of."""
 
     def __init__(self, key: str, manifest: dict[str, Any]) -> None:
-        from ohlcache.cache.slabs import Plan
+        from ohlcache.cache.market.slabs import Plan
 
         self.plan: Plan = Plan(**manifest["plan"])
         self._stem = f"{key}/{manifest['id']}"

@@ -1,0 +1,13 @@
+"""``@cached``: calls answered from the cache."""
+
+from __future__ import annotations
+
+from ohlcache.cache.decorate.calls import KeyMaker
+from ohlcache.cache.decorate.decorator import Cached, CachedFunction, CacheInfo
+
+__all__ = [
+    "CacheInfo",
+    "Cached",
+    "CachedFunction",
+    "KeyMaker",
+]

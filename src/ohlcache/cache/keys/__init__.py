@@ -1,0 +1,13 @@
+"""Keys and fingerprints: texts that mean the same in every process."""
+
+from __future__ import annotations
+
+from ohlcache.cache.keys.fingerprint import fingerprint
+from ohlcache.cache.keys.text import KeyText, arguments_text, key_text
+
+__all__ = [
+    "KeyText",
+    "arguments_text",
+    "fingerprint",
+    "key_text",
+]
