@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from heapq import nlargest
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ohlcache.cache.categories import CacheCategory
 from ohlcache.cache.keys import key_text
 from ohlcache.cache.memory import Entry
+from ohlcache.cache.shelves import Shelf
 from ohlcache.errors import InvalidArgument
-
-if TYPE_CHECKING:
-    from ohlcache.cache.manager import CacheManager
 
 _BATCH = 100  # keys that are read or loaded in one call
 _MOST_USED = "\x01most-used"  # no key of a user: those hold printable characters only
@@ -23,6 +21,25 @@ _MOST_REMEMBERED = 1000
 _REMEMBERED_SECONDS = 30 * 86_400.0
 
 Keys = Iterable[Any] | Mapping[Any, Any] | Callable[[], Iterable[Any] | Mapping[Any, Any]]
+
+
+class _Warmable(Protocol):
+    """What warming needs of a cache; the methods are those of CacheManager."""
+
+    @property
+    def categories(self) -> list[str]: ...
+    def shelf(self, category: str) -> Shelf: ...
+    def get(self, key: Any, category: str, default: Any) -> Any: ...
+    def set(self, key: Any, value: Any, category: str, ttl: float | None) -> None: ...
+    def get_many(self, keys: Iterable[Any], category: str) -> dict[Any, Any]: ...
+    def set_many(self, mapping: Mapping[Any, Any], category: str, ttl: float | None) -> None: ...
+    def get_or_load_many(
+        self,
+        keys: Iterable[Any],
+        loader: Callable[[list[Any]], Any],
+        category: str,
+        ttl: float | None,
+    ) -> dict[Any, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +119,7 @@ class Warming:
     - nothing: the keys that were used most before the cache was last closed.
     """
 
-    def __init__(self, cache: CacheManager) -> None:
+    def __init__(self, cache: _Warmable) -> None:
         self._cache = cache
 
     def run(

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, ClassVar, Protocol
 from weakref import ref
 
 from ohlcache.cache.keys import KeyText, arguments_text, fingerprint, key_text
-from ohlcache.cache.shelves import ABSENT, MISS
+from ohlcache.cache.shelves import ABSENT, MISS, Shelf
 from ohlcache.errors import InvalidArgument
-
-if TYPE_CHECKING:
-    from ohlcache.cache.manager import CacheManager
 
 KeyMaker = str | Callable[..., Any] | None
 
@@ -22,6 +19,22 @@ _SCALARS = frozenset((str, int, float, bool, bytes, type(None)))
 _MOST_INDEXED = 65_536
 
 _identities: dict[int, tuple[ref[Any], str]] = {}  # by id: some cannot be hashed
+
+
+class Answers(Protocol):
+    """What cached calls need of a cache, besides its doors for loading."""
+
+    def shelf(self, category: str) -> Shelf:
+        """What this process holds of a category."""
+
+    def forget(self, keys: Iterable[Any], category: str) -> None:
+        """Drop keys from this process's memory."""
+
+    def delete_many(self, keys: Iterable[Any], category: str) -> None:
+        """Remove keys everywhere."""
+
+    def adelete_many(self, keys: Iterable[Any], category: str) -> Coroutine[Any, Any, None]:
+        """Remove keys everywhere, for async code."""
 
 
 class _Nowhere:
@@ -36,7 +49,7 @@ class Calls:
     def __init__(
         self,
         function: Callable[..., Any],
-        cache: Callable[[], CacheManager],
+        cache: Callable[[], Answers],
         category: str,
         ttl: float | None,
         key: KeyMaker,
@@ -135,7 +148,7 @@ class Calls:
 
         return load
 
-    def _resolved(self) -> CacheManager:
+    def _resolved(self) -> Answers:
         """The cache; its memory answers calls directly from now on."""
         cache = self._cache()
         self._shelf = cache.shelf(self._category)
@@ -145,7 +158,7 @@ class Calls:
 
     def _answer_many(
         self,
-        cache: CacheManager,
+        cache: Answers,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         door: str,

@@ -11,14 +11,11 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
-from ohlcache.cache.decorate.calls import Calls, KeyMaker
+from ohlcache.cache.decorate.calls import Answers, Calls, KeyMaker
 from ohlcache.cache.shelves import MISS
 from ohlcache.errors import InvalidArgument
-
-if TYPE_CHECKING:
-    from ohlcache.cache.manager import CacheManager
 
 Arguments = ParamSpec("Arguments")
 Value_co = TypeVar("Value_co", covariant=True)
@@ -62,7 +59,7 @@ class Cached:
 
     def __init__(
         self,
-        cache: Callable[[], CacheManager],
+        cache: Callable[[], Answers],
         category: str,
         ttl_seconds: float | None,
         *,
