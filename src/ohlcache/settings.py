@@ -6,6 +6,7 @@ example ``OHLCACHE_HISTORY__MEMORY_MB=256``. ``OHLCACHE_CONFIG`` names a YAML fi
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ohlcache.errors import InvalidArgument
+
+_log = logging.getLogger(__name__)
 
 CONFIG_VARIABLE = "OHLCACHE_CONFIG"
 STORE_VARIABLE = "OHLCACHE_STORE"
@@ -123,6 +126,28 @@ class CacheSettings(_Section):
     raise_errors: bool = False
 
 
+class PoolSettings(_Section):
+    """A named pool of connections. Times in seconds."""
+
+    url: str
+    min_size: int = Field(default=2, ge=0)
+    max_size: int = Field(default=10, ge=1)
+    max_idle_time: float = Field(default=300, gt=0)
+    health_check_interval: float = Field(default=60, gt=0)
+
+
+class MemorySettings(_Section):
+    """The bound on the memory of the process, and at which shares of it something is done."""
+
+    limit_mb: float = Field(default=2048, gt=0)
+    warning: float = Field(default=0.80, gt=0, le=1)
+    critical: float = Field(default=0.90, gt=0, le=1)
+    interval_seconds: float = Field(default=10, gt=0)
+
+
+_WITHOUT_EFFECT = ("pools", "memory")  # of this version: their rooms are not built yet
+
+
 class Settings(BaseSettings):
     """All settings. Takes the tree as keywords: ``Settings(history={"memory_mb": 256})``."""
 
@@ -135,6 +160,8 @@ class Settings(BaseSettings):
 
     history: HistorySettings = Field(default_factory=HistorySettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
+    pools: dict[str, PoolSettings] = Field(default_factory=dict)
+    memory: MemorySettings = Field(default_factory=MemorySettings)
 
     def __init__(self, **tree: Any) -> None:
         """Raises InvalidArgument, naming the key, for one that is unknown or has a wrong value."""
@@ -142,6 +169,9 @@ class Settings(BaseSettings):
             super().__init__(**tree)
         except ValidationError as error:
             raise InvalidArgument(_explained(error)) from None
+        for section in _WITHOUT_EFFECT:
+            if section in self.model_fields_set:
+                _log.warning("setting %s is checked, but has no effect in this version", section)
 
     @classmethod
     def settings_customise_sources(
