@@ -11,7 +11,21 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import append, bulk_import, cold_read, imports, size, warm_read
+from benchmarks import (
+    append,
+    bulk_import,
+    cold_read,
+    database_tier,
+    decorated_calls,
+    hit_ratio,
+    imports,
+    memory_tier,
+    redis_tier,
+    shared_reads,
+    size,
+    warm_read,
+    workload,
+)
 from benchmarks.common import ROOT, Figure, Options, table
 
 _QUESTIONS = {
@@ -21,6 +35,13 @@ _QUESTIONS = {
     "bulk_import": bulk_import,
     "append": append,
     "imports": imports,
+    "memory_tier": memory_tier,
+    "hit_ratio": hit_ratio,
+    "decorated_calls": decorated_calls,
+    "redis_tier": redis_tier,
+    "database_tier": database_tier,
+    "shared_reads": shared_reads,
+    "workload": workload,
 }
 _PACKAGES = (
     "ohlcache",
@@ -30,6 +51,17 @@ _PACKAGES = (
     "pyarrow",
     "arcticdb",
     "duckdb",
+    "cachebox",
+    "cachetools",
+    "theine",
+    "aiocache",
+    "cashews",
+    "dogpile.cache",
+    "diskcache",
+    "Flask-Caching",
+    "libcachesim",
+    "redis",
+    "hiredis",
 )
 _IMPORT_ROWS, _QUICK_IMPORT_ROWS = 50_000_000, 2_000_000
 

@@ -151,9 +151,7 @@ def _async(options: Options) -> Iterator[Figure]:
     for keys in (_FEW, _MANY):
         with asyncio.Runner() as runner, asynchronous() as decorators:
             functions = {who: decorate(_bare) for who, decorate in decorators.items()}
-            runs = {
-                who: _awaiting(runner, function, keys) for who, function in functions.items()
-            }
+            runs = {who: _awaiting(runner, function, keys) for who, function in functions.items()}
             best = _best(runs, options, keys)
             bare = best_by_turns({"": _awaiting(runner, _bare, keys)}, options.turns(20))[""]
         name = f"async, {keys:,} keys"

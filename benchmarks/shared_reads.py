@@ -61,9 +61,7 @@ def measure(options: Options) -> Iterator[Figure]:
 
 def _cache(url: str) -> CacheManager:
     category = {"tiers": ["l2"], "ttl_seconds": 600}
-    return CacheManager(
-        {"cache": {"l2": {"redis_url": url}, "categories": {_CATEGORY: category}}}
-    )
+    return CacheManager({"cache": {"l2": {"redis_url": url}, "categories": {_CATEGORY: category}}})
 
 
 def _encoded() -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 from ohlcache.cache.clock import Clock
 from ohlcache.cache.links import UNAVAILABLE, Authority, Link
 from ohlcache.cache.memory import Entry
-from ohlcache.cache.shelves import ABSENT, Found, Note, Shelf
+from ohlcache.cache.shelves import ABSENT, MISS, Found, Note, Shelf
 from ohlcache.cache.tiers import Change, Stored
 from ohlcache.cache.values import Record, decode, decompress, unpack
 from ohlcache.drive import Walk
@@ -100,19 +100,7 @@ class _SharedRead:
     def _take(self, link: Link, states: Mapping[str, Stored]) -> Walk[None]:
         """Take what a tier has of the wanted keys."""
         damaged: dict[str, int] = {}
-        taken: dict[str, tuple[Stored, Record]] = {}
-        for full, state in states.items():
-            record = self._examined(link, full, state, damaged)
-            if record is not None:
-                if not self._reader.authority.vouches_for(record.versions):
-                    yield from self._reader.authority.learn(record.versions)
-                    if not self._reader.authority.versions.match(record.versions):
-                        self._shelf.counters.count(f"{link.name}.invalidated")
-                        continue
-                if (yield from self._keep(link, self._wanted[full], state, record)):
-                    taken[full] = state, record
-                else:
-                    damaged[self._wanted[full]] = state.stamp
+        taken = yield from self._opened(link, states, damaged)
         for full in taken:
             del self._wanted[full]
         counters = self._shelf.counters
@@ -123,6 +111,29 @@ class _SharedRead:
         for above, damaged_above in self._asked:
             yield from self._fill(above, damaged_above, taken)
         self._asked.append((link, damaged))
+
+    def _opened(
+        self, link: Link, states: Mapping[str, Stored], damaged: dict[str, int]
+    ) -> Walk[dict[str, tuple[Stored, Record]]]:
+        """Find what the states say: those that give a value."""
+        taken = {}
+        for full, state in states.items():
+            record = self._examined(link, full, state, damaged)
+            if record is None or not (
+                self._reader.authority.vouches_for(record.versions)
+                or (yield from self._is_in_force(link, record))
+            ):
+                continue
+            key = self._wanted[full]
+            if not self._has_confirmed(key, state):
+                decode = partial(self._decoded, link, record)
+                value = (yield decode) if len(record.payload) > LARGE else decode()
+                if value is MISS:
+                    damaged[key] = state.stamp
+                    continue
+                self._keep(key, value, state, record)
+            taken[full] = state, record
+        return taken
 
     def _examined(
         self, link: Link, full: str, state: Stored, damaged: dict[str, int]
@@ -142,30 +153,40 @@ class _SharedRead:
             return None
         return record if record.expires > self._reader.clock.wall() else None
 
-    def _keep(self, link: Link, key: str, state: Stored, record: Record) -> Walk[bool]:
-        """Take a valid state as the value of its key; False when it cannot be decoded."""
-        shelf = self._shelf
-        entry = self._doubtful.get(key)
-        if entry is not None and entry.note.stamp >= state.stamp:
-            if entry.note.stamp == state.stamp:
-                shelf.confirm(entry, self._mark)
-            self._found[key] = shelf.opened(entry)
+    def _is_in_force(self, link: Link, record: Record) -> Walk[bool]:
+        """Whether the versions of a record are in force, asking for those not known."""
+        authority = self._reader.authority
+        yield from authority.learn(record.versions)
+        if authority.versions.match(record.versions):
             return True
+        self._shelf.counters.count(f"{link.name}.invalidated")
+        return False
+
+    def _has_confirmed(self, key: str, state: Stored) -> bool:
+        """Whether what memory holds of the key is this state, or a newer one."""
+        entry = self._doubtful.get(key) if self._doubtful else None
+        if entry is None or entry.note.stamp < state.stamp:
+            return False
+        if entry.note.stamp == state.stamp:
+            self._shelf.confirm(entry, self._mark)
+        self._found[key] = self._shelf.opened(entry)
+        return True
+
+    def _decoded(self, link: Link, record: Record) -> Any:
+        """The value of a record; MISS when it cannot be had."""
         try:
-            if len(record.payload) > LARGE:
-                value = yield partial(self._reader.value, record)
-            else:
-                value = self._reader.value(record)
+            return self._reader.value(record)
         except ValueDamaged:
-            shelf.counters.count(f"{link.name}.damaged")
-            return False
+            self._shelf.counters.count(f"{link.name}.damaged")
         except ValueRefused:
-            shelf.counters.count(f"{link.name}.refused")
-            return False
+            self._shelf.counters.count(f"{link.name}.refused")
+        return MISS
+
+    def _keep(self, key: str, value: Any, state: Stored, record: Record) -> None:
+        shelf = self._shelf
         note = Note.of(record, state.stamp, self._reader.clock)
         kept = shelf.keep(key, value, note, self._mark)
         self._found[key] = Found(value, note) if kept is None else shelf.handed_out(kept)
-        return True
 
     # -- putting tiers right --------------------------------------------------------------------
 
