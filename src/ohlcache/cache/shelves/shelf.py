@@ -172,11 +172,19 @@ class Shelf:
         return Found(entry.value if entry.reveal is None else entry.reveal(entry), entry.note)
 
     def keep(
-        self, key: str, value: Any, note: Note, mark: Mark, *, is_change: bool = False
+        self,
+        key: str,
+        value: Any,
+        note: Note,
+        mark: Mark,
+        *,
+        is_change: bool = False,
+        size: int | None = None,
     ) -> Entry | None:
         """Hold a state that was read or written since the mark, unless a newer one is known.
 
         is_change: this process made the state; older ones that are still being read are refused.
+        size: bytes of key and value, if known.
         """
         if not self._is_kept:
             return None
@@ -193,6 +201,7 @@ class Shelf:
                 expires=note.expires,
                 note=note,
                 epoch=mark.epoch if mark.epoch.is_live else None,
+                size=size,
             )
         if entry is None:
             self.counters.count("l1.too_large")

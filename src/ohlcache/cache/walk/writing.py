@@ -24,10 +24,14 @@ from ohlcache.drive import Walk
 
 
 class Draft(NamedTuple):
-    """Values about to be stored: their bytes were made first, since that may fail."""
+    """Values about to be stored: their bytes were made first, since that may fail.
+
+    sizes: what they and their keys take in memory, where that had to be known.
+    """
 
     values: Mapping[str, Any]
     payloads: Mapping[str, bytes]
+    sizes: Mapping[str, int]
 
 
 class Terms(NamedTuple):
@@ -96,15 +100,13 @@ class Writer:
     def draft(self, shelf: Shelf, values: Mapping[str, Any]) -> Walk[Draft]:
         """Values and their bytes. Raises TypeError for one that cannot be serialised."""
         if not shelf.links:
-            return Draft(values, {})
-        code = partial(self._payload, shelf)
-        payloads = {}
+            return Draft(values, {}, {})
+        payloads, sizes = {}, {}
         for key, value in values.items():
-            if size_of(value) > LARGE:
-                payloads[key] = yield partial(code, value)
-            else:
-                payloads[key] = code(value)
-        return Draft(values, payloads)
+            code = partial(self._payload, shelf, value)
+            sizes[key] = size_of(key) + size_of(value)
+            payloads[key] = (yield code) if sizes[key] > LARGE else code()
+        return Draft(values, payloads, sizes)
 
     def _payload(self, shelf: Shelf, value: Any) -> bytes:
         if value is ABSENT:
@@ -145,7 +147,8 @@ class Writer:
             note = Note.of(records[key], stamps[shelf.full(key)], self._clock)
             entry = None
             if note.stamp:
-                entry = shelf.keep(key, value, note, mark, is_change=True)
+                size = draft.sizes.get(key)
+                entry = shelf.keep(key, value, note, mark, is_change=True, size=size)
             else:
                 shelf.counters.count("loads_overtaken")
             stored[key] = Found(value, note) if entry is None else shelf.handed_out(entry)
