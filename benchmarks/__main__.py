@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 
 from benchmarks import (
     append,
@@ -76,7 +77,7 @@ def main() -> None:
         _show(parts, "\n".join(_circumstances(arguments.quick)))
         for name in arguments.questions or _QUESTIONS:
             question = _QUESTIONS[name]
-            found = list(question.measure(options))
+            found = _measured(question, options)
             figures += found
             _show(parts, f"\n## {question.TITLE}\n\n{_first_line(question)}\n\n{table(found)}")
     reached = [one.reached for one in figures if one.reached is not None]
@@ -133,6 +134,17 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "(not installed)"
+
+
+def _measured(question: ModuleType, options: Options) -> list[Figure]:
+    """The figures; one that says so where a package is missing without which there are none."""
+    try:
+        return list(question.measure(options))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "ohlcache", "benchmarks"):
+            raise
+        return [Figure(f"not measured: the package {package} is not installed", "")]
 
 
 def _first_line(question: object) -> str:

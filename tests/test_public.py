@@ -11,7 +11,21 @@ import pytest
 import ohlcache
 from ohlcache.errors import OhlcacheError
 
-HEAVY = {"numpy", "pandas", "pyarrow", "pydantic", "ccxt", "flask", "rich", "sqlite3", "polars"}
+HEAVY = {
+    "asyncio",
+    "ccxt",
+    "flask",
+    "numpy",
+    "pandas",
+    "polars",
+    "psycopg",
+    "pyarrow",
+    "pydantic",
+    "redis",
+    "rich",
+    "sqlite3",
+    "yaml",
+}
 
 
 @pytest.mark.parametrize("name", ohlcache.__all__)
@@ -38,6 +52,65 @@ def test_every_public_method_of_market_data_is_documented():
     for name, member in inspect.getmembers(ohlcache.MarketData, callable):
         if not name.startswith("_"):
             assert inspect.getdoc(member), name
+
+
+@pytest.mark.parametrize("path", ["cache.MemoryTier", "telemetry.Counters"])
+def test_rooms_are_there_after_a_bare_import(path):
+    program = f"import ohlcache; print(ohlcache.{path}().__class__.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == path.partition(".")[2]
+
+
+PUBLIC_CLASSES = [
+    thing
+    for room in (ohlcache, ohlcache.cache, ohlcache.telemetry)
+    for thing in (getattr(room, name) for name in room.__all__)
+    if inspect.isclass(thing)
+]
+
+
+@pytest.mark.parametrize("kind", sorted(set(PUBLIC_CLASSES), key=str))
+def test_every_public_class_and_its_own_methods_are_documented(kind):
+    assert inspect.getdoc(kind)
+    for name, member in vars(kind).items():
+        is_own = inspect.isfunction(member) or isinstance(member, property)
+        if is_own and not name.startswith("_") and "<" not in str(member.__doc__)[:1]:
+            assert inspect.getdoc(member), f"{kind.__name__}.{name}"
+
+
+def test_every_public_function_of_the_cache_is_documented():
+    for name in ohlcache.cache.__all__:
+        assert inspect.getdoc(getattr(ohlcache.cache, name)), name
+
+
+SYNC_ONLY = {
+    "cached",
+    "configure_category",
+    "forget",
+    "policy",
+    "shelf",
+    "shrink",
+    "stats",
+    "warm",
+}  # they do no I/O, or wait for threads
+
+
+def test_each_async_door_takes_what_its_sync_twin_takes():
+    methods = {
+        name: member
+        for name, member in vars(ohlcache.CacheManager).items()
+        if inspect.isfunction(member) and not name.startswith("_")
+    }
+    async_doors = {name for name, one in methods.items() if inspect.iscoroutinefunction(one)}
+    twins = {name for name in methods if name not in async_doors} - SYNC_ONLY
+    assert async_doors == {f"a{name}" for name in twins}
+    assert methods.keys() >= SYNC_ONLY
+    for name in twins:
+        sync, other = (inspect.signature(methods[door]) for door in (name, f"a{name}"))
+        assert sync.parameters == other.parameters, name
+        assert sync.return_annotation == other.return_annotation, name
 
 
 def test_errors_form_one_tree():

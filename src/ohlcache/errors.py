@@ -97,6 +97,10 @@ class CacheError(OhlcacheError):
     """The cache cannot do what was asked."""
 
 
+class TierUnavailable(CacheError):
+    """A shared tier is out of order; raised only where settings ask for errors of tiers."""
+
+
 class LoadTimeout(CacheError, TimeoutError):
     """A loader took longer than its category allows."""
 

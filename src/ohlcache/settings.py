@@ -41,6 +41,9 @@ class HistorySettings(BaseModel):
     sessions: dict[str, str] = Field(default_factory=dict)
 
 
+LONGEST_SECONDS = 3.2e9  # a hundred years
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -69,7 +72,7 @@ class CategorySettings(_Section):
     load_timeout_seconds: after which a loader is given up.
     """
 
-    ttl_seconds: float | None = Field(default=300, ge=0)
+    ttl_seconds: float | None = Field(default=300, ge=0, le=LONGEST_SECONDS)
     max_size_mb: float | None = Field(default=None, gt=0)
     max_entries: int | None = Field(default=None, ge=1)
     compression: bool | CompressionName = True
@@ -77,9 +80,9 @@ class CategorySettings(_Section):
     compression_min_saving: float = Field(default=0.10, ge=0, lt=1)
     tiers: tuple[TierName, ...] = ("l1", "l2", "l3")
     jitter: float = Field(default=0.0, ge=0, lt=1)
-    stale_seconds: float = Field(default=0.0, ge=0)
+    stale_seconds: float = Field(default=0.0, ge=0, le=LONGEST_SECONDS)
     early_refresh: float = Field(default=1.0, ge=0)
-    negative_ttl_seconds: float = Field(default=5.0, ge=0)
+    negative_ttl_seconds: float = Field(default=5.0, ge=0, le=LONGEST_SECONDS)
     load_timeout_seconds: float = Field(default=30.0, gt=0)
 
 

@@ -57,9 +57,11 @@ class Coherence:
         self._flights.detach_all()
         if self._is_authority:
             self._versions.doubt()
+            self._versions_changed()
 
     def live(self) -> None:
         """Every change is told from now on."""
+        self._link.trust.resume()
         if self._is_authority:
             self._versions.doubt()
-        self._link.trust.resume()
+            self._versions_changed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +14,14 @@ from weakref import WeakSet
 from ohlcache.cache.categories import CacheCategory, overlaid
 from ohlcache.cache.clock import Clock
 from ohlcache.cache.decorate import Cached, KeyMaker
-from ohlcache.cache.keys import key_text
+from ohlcache.cache.keys import DERIVED, KeyText, key_text
 from ohlcache.cache.parts import Parts
 from ohlcache.cache.requests import Requests, Seconds
 from ohlcache.cache.shelves import ABSENT, ALWAYS_NEWER, MISS, Shelf
 from ohlcache.cache.stats import statistics
 from ohlcache.cache.tiers import SharedTier
 from ohlcache.cache.warming import Warming, WarmReport
-from ohlcache.drive import drive, drive_async
+from ohlcache.drive import Walk, drive, drive_async
 from ohlcache.errors import InvalidArgument, NotFound
 from ohlcache.settings import (
     CacheSettings,
@@ -144,8 +145,8 @@ class CacheManager:
         *,
         tags: Iterable[str] = (),
     ) -> None:
-        """:meth:`set` for async code."""
-        await drive_async(self._requests.set({key: value}, category, ttl, tags), self._executor())
+        """:meth:`set` for async code. A task that is cancelled leaves it to be done."""
+        await self._change(self._requests.set({key: value}, category, ttl, tags))
 
     def delete(self, key: Any, category: Category = CacheCategory.DEFAULT) -> None:
         """Remove a key from every tier and process; a load of it under way is not stored."""
@@ -153,7 +154,7 @@ class CacheManager:
 
     async def adelete(self, key: Any, category: Category = CacheCategory.DEFAULT) -> None:
         """:meth:`delete` for async code."""
-        await drive_async(self._requests.delete([key], category), self._executor())
+        await self._change(self._requests.delete([key], category))
 
     def get_or_load(
         self,
@@ -254,7 +255,7 @@ class CacheManager:
         tags: Iterable[str] = (),
     ) -> None:
         """:meth:`set_many` for async code."""
-        await drive_async(self._requests.set(mapping, category, ttl, tags), self._executor())
+        await self._change(self._requests.set(mapping, category, ttl, tags))
 
     def get_or_load_many(
         self,
@@ -319,7 +320,7 @@ class CacheManager:
         self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT
     ) -> None:
         """:meth:`delete_many` for async code."""
-        await drive_async(self._requests.delete(keys, category), self._executor())
+        await self._change(self._requests.delete(keys, category))
 
     def forget(self, keys: Iterable[Any], category: Category = CacheCategory.DEFAULT) -> None:
         """Drop keys from this process's memory only; shared tiers still have them."""
@@ -335,7 +336,7 @@ class CacheManager:
 
     async def ainvalidate_tag(self, tag: str) -> None:
         """:meth:`invalidate_tag` for async code."""
-        await drive_async(self._requests.invalidate_tag(tag), self._executor())
+        await self._change(self._requests.invalidate_tag(tag))
 
     def clear(self, category: Category | None = None) -> None:
         """Remove all values of a category; None: of the namespace. For every process."""
@@ -343,14 +344,14 @@ class CacheManager:
 
     async def aclear(self, category: Category | None = None) -> None:
         """:meth:`clear` for async code."""
-        await drive_async(self._requests.clear(category), self._executor())
+        await self._change(self._requests.clear(category))
 
     # -- decorating, warming --------------------------------------------------------------------
 
     def cached(
         self,
         category: Category = CacheCategory.DEFAULT,
-        ttl_seconds: Seconds = None,
+        ttl_seconds: float | None = None,
         *,
         key: KeyMaker = None,
         tags: Iterable[str] | Callable[..., Iterable[str]] = (),
@@ -434,6 +435,7 @@ class CacheManager:
             return
         self.warming.remember_most_used()
         self._requests.is_closed = True
+        _open.discard(self)
         self._distrust()
         self._parts.close()
         if self._pool is not None:
@@ -441,8 +443,6 @@ class CacheManager:
 
     async def aclose(self) -> None:
         """:meth:`close` for async code."""
-        import asyncio
-
         await asyncio.to_thread(self.close)
 
     def __enter__(self) -> Self:
@@ -471,7 +471,9 @@ class CacheManager:
 
     def _hit(self, key: Any, category: Category) -> Any:
         shelf = self._shelves.get(category)
-        return MISS if shelf is None else shelf.hit(key)
+        # Texts of other types (StrEnum) and those that look derived are held under other texts.
+        is_text = key[:1] != DERIVED if type(key) is str else type(key) is KeyText
+        return shelf.hit(key) if is_text and shelf is not None else MISS
 
     @staticmethod
     def _present(key: Any, value: Any) -> Any:
@@ -480,6 +482,16 @@ class CacheManager:
                 f"key {key!r}: the loader found nothing, which is remembered for a while"
             )
         return value
+
+    async def _change(self, walk: Walk[None]) -> None:
+        """Carry out a walk that changes tiers: to its end, also when the caller is cancelled.
+
+        Otherwise nobody would know whether a tier made the change that it was asked for.
+        """
+        if not self._parts.links:
+            return await drive_async(walk)
+        change = asyncio.create_task(drive_async(walk, self._executor()))
+        return await asyncio.shield(change)
 
     def _executor(self) -> ThreadPoolExecutor:
         if self._pool is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from itertools import pairwise
 
 from ohlcache.cache.categories import policies
 from ohlcache.cache.clock import Clock
 from ohlcache.cache.coherence import Coherence
 from ohlcache.cache.keeper import Keeper
-from ohlcache.cache.links import Authority, Leases, Link, Stamps, Versions
+from ohlcache.cache.links import Authority, Leases, Link, Stamps, Trust, Versions
 from ohlcache.cache.memory import MemoryTier
 from ohlcache.cache.shelves import Budget, Shelf
 from ohlcache.cache.tiers import SharedTier
@@ -40,9 +41,17 @@ class Parts:
         self._settings = settings
         self._clock = clock
         self.links = [
-            Link(name, tier, clock, raise_errors=settings.raise_errors)
+            Link(
+                name,
+                tier,
+                clock,
+                raise_errors=settings.raise_errors,
+                replayed=self._versions_replaced,
+            )
             for name, tier in tiers.items()
         ]
+        for upper, lower in pairwise(self.links):
+            upper.below, lower.above = lower, upper
         self.shelves: dict[str, Shelf] = {}
         self.versions = versions or Versions()
         self.flights = Flights()
@@ -78,11 +87,14 @@ class Parts:
     ) -> Shelf:
         """A shelf for a category."""
         eviction = self._settings.l1.eviction_policy
+        links = [link for link in self.links if link.name in policy.tiers]
+        coordinating = links or self.links
         shelf = self.shelves[name] = Shelf(
             name,
             policy,
             memory or MemoryTier(policy=eviction, clock=self._clock.monotonic),
-            links=[link for link in self.links if link.name in policy.tiers],
+            links=links,
+            trust=coordinating[0].trust if coordinating else Trust(is_live=True),
             versions=self.versions,
             budget=self.budget,
             clock=self._clock,
@@ -107,6 +119,11 @@ class Parts:
         )
         link.tier.listen(coherence)
         return coherence
+
+    def _versions_replaced(self, versions: Mapping[str, str]) -> None:
+        self.flights.detach_all()
+        self.versions.change(versions)
+        self._begin_epochs()
 
     def _begin_epochs(self) -> None:
         for shelf in list(self.shelves.values()):

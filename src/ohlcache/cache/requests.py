@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from numbers import Real
 from typing import Any
 
 from ohlcache.cache.keys import key_text
@@ -13,8 +14,9 @@ from ohlcache.cache.shelves import Found, Shelf
 from ohlcache.cache.walk import Loader, Order
 from ohlcache.drive import Walk
 from ohlcache.errors import CacheError, InvalidArgument
+from ohlcache.settings import LONGEST_SECONDS
 
-Seconds = float | None
+Seconds = float | timedelta | None
 
 _LONGEST_TAG = 200
 
@@ -50,7 +52,9 @@ class Requests:
     def get_many(self, keys: Sequence[Any], category: str) -> Walk[dict[Any, Any]]:
         """The values of those keys that have a fresh one."""
         shelf = self.shelf(category)
-        texts = {key: key_text(key) for key in keys}
+        texts: dict[Any, str] = {}
+        for key in _checked_keys(keys):
+            texts.setdefault(key, key_text(key))
         found = yield from self._parts.reader.read(shelf, list(texts.values()))
         return {
             key: found[text].value
@@ -63,7 +67,7 @@ class Requests:
     ) -> Walk[None]:
         """Give keys new values; with a TTL of 0 remove them."""
         shelf = self.shelf(category)
-        seconds, names = _checked_ttl(ttl, shelf), _checked_tags(tags)
+        seconds, names = checked_ttl(ttl, shelf), _checked_tags(tags)
         values = {key_text(key): value for key, value in mapping.items()}
         if seconds == 0:
             yield from self._parts.writer.remove(shelf, list(values))
@@ -86,7 +90,7 @@ class Requests:
     ) -> Walk[Any]:
         """The value of a key, or ABSENT; ``anew``: loaded whatever is there."""
         shelf = self.shelf(category)
-        order = Order(Loader.of_one(loader, key), _checked_ttl(ttl, shelf), _checked_tags(tags))
+        order = Order(Loader.of_one(loader, key), checked_ttl(ttl, shelf), _checked_tags(tags))
         found = yield from self._ordered(shelf, [key_text(key)], order, anew)
         (one,) = found.values()
         return one.value
@@ -103,9 +107,9 @@ class Requests:
     ) -> Walk[dict[Any, Any]]:
         """The values of those keys that have one."""
         shelf = self.shelf(category)
-        texts = {key_text(key): key for key in keys}
+        texts = {key_text(key): key for key in _checked_keys(keys)}
         bulk = Loader.of_many(loader, texts)
-        order = Order(bulk, _checked_ttl(ttl, shelf), _checked_tags(tags))
+        order = Order(bulk, checked_ttl(ttl, shelf), _checked_tags(tags))
         found = yield from self._ordered(shelf, list(texts), order, anew)
         return {texts[text]: one.value for text, one in found.items() if not one.note.is_absent}
 
@@ -143,17 +147,39 @@ def _is_fresh(found: Found, shelf: Shelf) -> bool:
     return not found.note.is_absent and found.note.fresh_until > shelf.monotonic()
 
 
-def _checked_ttl(ttl: Seconds, shelf: Shelf) -> Seconds:
+def _checked_keys(keys: Iterable[Any]) -> Iterable[Any]:
+    if isinstance(keys, str | bytes):
+        raise InvalidArgument(f"keys is the text {keys!r}: give a list of keys")
+    return keys
+
+
+def checked_ttl(ttl: Seconds, shelf: Shelf) -> float | None:
+    """The seconds of a TTL as users give it; None: the category's. Raises InvalidArgument."""
     if ttl is None:
         return shelf.policy.ttl_seconds
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 <= ttl < math.inf:
-        raise InvalidArgument(f"ttl is {ttl!r}: give seconds, 0 or more; None is the category's")
-    return float(ttl)
+    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    number: Any = seconds  # numpy's integers are numbers too, but not to a type checker
+    is_number = isinstance(number, Real) and not isinstance(number, bool)
+    if not is_number or not 0 <= seconds <= LONGEST_SECONDS:
+        raise InvalidArgument(
+            f"ttl is {ttl!r}: give seconds from 0 to {LONGEST_SECONDS:.1e}; None is the category's"
+        )
+    return float(seconds)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _checked_tags(tags: str | Iterable[str]) -> tuple[str, ...]:
+    if not isinstance(tags, Iterable):
+        raise InvalidArgument(f"tags is {tags!r}: give a text or a list of texts")
     checked = (tags,) if isinstance(tags, str) else tuple(tags)
     for tag in checked:
-        if not isinstance(tag, str) or not 0 < len(tag) <= _LONGEST_TAG:
+        if not isinstance(tag, str) or not 0 < len(tag) <= _LONGEST_TAG or not _is_unicode(tag):
             raise InvalidArgument(f"tag is {tag!r}: give a text of 1 to {_LONGEST_TAG} characters")
     return checked

@@ -79,6 +79,10 @@ class Events(Protocol):
 class SharedTier(Protocol):
     """A tier that several processes share."""
 
+    @property
+    def refusals(self) -> tuple[type[BaseException], ...]:
+        """Errors after which an operation has certainly changed nothing."""
+
     def read(self, keys: Sequence[str]) -> Step:
         """-> dict[str, Stored]: the states of the keys that have one, tombstones included."""
 

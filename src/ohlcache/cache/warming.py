@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from ohlcache.cache.categories import CacheCategory
 from ohlcache.cache.keys import key_text
 from ohlcache.cache.memory import Entry
+from ohlcache.cache.requests import checked_ttl
 from ohlcache.cache.shelves import Shelf
 from ohlcache.errors import InvalidArgument
 
@@ -28,6 +29,8 @@ class _Warmable(Protocol):
 
     @property
     def categories(self) -> list[str]: ...
+    @property
+    def is_closed(self) -> bool: ...
     def shelf(self, category: str) -> Shelf: ...
     def get(self, key: Any, category: str, default: Any) -> Any: ...
     def set(self, key: Any, value: Any, category: str, ttl: float | None) -> None: ...
@@ -75,14 +78,24 @@ class _Tally:
 
 
 class Schedule:
-    """A warming that is repeated until :meth:`stop`."""
+    """A warming that is repeated until :meth:`stop`, or until its cache is closed.
 
-    def __init__(self, run: Callable[[threading.Event], WarmReport], seconds: float) -> None:
+    runs: how many there were; last: the report of the last one that did not fail; failure: the
+    error of the last one that did, None if it was not the last.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[threading.Event], WarmReport],
+        seconds: float,
+        is_closed: Callable[[], bool],
+    ) -> None:
         self.last: WarmReport | None = None
         self.failure: Exception | None = None
         self.runs = 0
         self._run = run
         self._seconds = seconds
+        self._is_closed = is_closed
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._repeat, name="ohlcache-warm", daemon=True)
         self._thread.start()
@@ -93,7 +106,7 @@ class Schedule:
         self._thread.join()
 
     def _repeat(self) -> None:
-        while not self._stopped.is_set():
+        while not (self._stopped.is_set() or self._is_closed()):
             try:
                 self.last, self.failure = self._run(self._stopped), None
             except Exception as error:  # told in ``failure``; the next run may succeed  # noqa: BLE001
@@ -142,12 +155,19 @@ class Warming:
             one at a time.
         stop: when set, no further batch is begun.
 
-        An error of a loader ends its batch only; the report has it.
+        An error of a loader ends its batch only; the report has it. Raises InvalidArgument for
+        arguments that cannot be used, and what a callable ``keys`` raises.
         """
-        if isinstance(concurrency, bool) or concurrency < 1:
-            raise InvalidArgument(f"concurrency is {concurrency!r}: give 1 or more")
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise InvalidArgument(f"concurrency is {concurrency!r}: give an integer, 1 or more")
+        checked_ttl(ttl, self._cache.shelf(category))
         stopped = stop or threading.Event()
         chosen = self.most_used(category) if keys is None else keys() if callable(keys) else keys
+        if isinstance(chosen, str | bytes) or not isinstance(chosen, Iterable):
+            raise InvalidArgument(
+                f"keys is {chosen!r}: give a list of keys, a mapping of keys to values, or a "
+                "callable that gives either"
+            )
         values = dict(chosen) if isinstance(chosen, Mapping) else None
         wanted = list(dict.fromkeys(chosen))
         batches = [wanted[low : low + _BATCH] for low in range(0, len(wanted), _BATCH)]
@@ -164,9 +184,14 @@ class Warming:
 
     def every(self, seconds: float, *arguments: Any, **options: Any) -> Schedule:
         """Warm now and again ``seconds`` after each end, in the background, as ``run`` does."""
-        if not seconds > 0:
-            raise InvalidArgument(f"seconds is {seconds!r}: give more than 0")
-        return Schedule(lambda stop: self.run(*arguments, **options, stop=stop), seconds)
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not is_number or not 0 < seconds <= threading.TIMEOUT_MAX:
+            raise InvalidArgument(f"seconds is {seconds!r}: give a number above 0")
+        return Schedule(
+            lambda stop: self.run(*arguments, **options, stop=stop),
+            seconds,
+            lambda: self._cache.is_closed,
+        )
 
     def most_used(self, category: str = CacheCategory.DEFAULT) -> list[str]:
         """The keys used most before the cache was last closed, most used first."""
@@ -198,7 +223,5 @@ class Warming:
             if loader is None:
                 return len(self._cache.get_many(batch, category)), {}
             return len(self._cache.get_or_load_many(batch, loader, category, ttl)), {}
-        except InvalidArgument:
-            raise
         except Exception as error:  # a loader may raise anything  # noqa: BLE001
             return 0, dict.fromkeys(batch, error)

@@ -52,6 +52,10 @@ class Watch(Protocol):
 class Engine(Protocol):
     """A database, its connections and their limits."""
 
+    @property
+    def refusals(self) -> tuple[type[BaseException], ...]:
+        """Errors after which a transaction has certainly changed nothing."""
+
     def read(self, work: Callable[[Session], Result]) -> Result:
         """Read something."""
 

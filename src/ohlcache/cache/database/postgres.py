@@ -79,6 +79,15 @@ class PostgresSession:
 class PostgresEngine:
     """One database; connected to when it is first used."""
 
+    # Not OperationalError: a connection that was lost may have been lost after the commit.
+    refusals: tuple[type[BaseException], ...] = (
+        psycopg.DataError,
+        psycopg.IntegrityError,
+        psycopg.InternalError,
+        psycopg.NotSupportedError,
+        psycopg.ProgrammingError,
+    )
+
     def __init__(self, url: str, namespace: str, timeout_seconds: float) -> None:
         """Raises InvalidArgument for a URL that PostgreSQL does not understand."""
         self._parameters = parameters(url, timeout_seconds)

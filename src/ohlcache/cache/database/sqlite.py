@@ -89,6 +89,8 @@ class SQLiteSession:
 class SQLiteEngine:
     """One file, opened anew when another one takes its place."""
 
+    refusals: tuple[type[BaseException], ...] = (sqlite3.Error, StoreError)
+
     def __init__(self, path: Path, namespace: str, timeout_seconds: float) -> None:
         """Raises StoreForeign and other StoreErrors."""
         self.path = path.absolute()

@@ -66,6 +66,7 @@ class DatabaseTier:
         self._counters = Counters()
         self._entries = self._bytes = 0  # when this process last changed something
         self._engine = _engine(url, namespace, timeout_seconds)
+        self.refusals = self._engine.refusals
         self._listener = Listener(self._engine, self._origin, self._counters)
         self._sweeper = Sweeper(
             self._engine, self._change, namespace, clock, sweep_seconds, self._counters

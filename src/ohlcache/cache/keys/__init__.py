@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ohlcache.cache.keys.fingerprint import fingerprint
-from ohlcache.cache.keys.text import KeyText, arguments_text, key_text
+from ohlcache.cache.keys.text import DERIVED, KeyText, arguments_text, key_text
 
 __all__ = [
+    "DERIVED",
     "KeyText",
     "arguments_text",
     "fingerprint",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ohlcache.cache.links.authority import Authority
 from ohlcache.cache.links.leases import Leases
-from ohlcache.cache.links.link import UNAVAILABLE, Link
+from ohlcache.cache.links.link import UNAVAILABLE, UNCERTAIN, Link
 from ohlcache.cache.links.stamps import Stamps
-from ohlcache.cache.links.trust import Epoch, Trust
+from ohlcache.cache.links.trust import NOT_LIVE, Epoch, Trust
 from ohlcache.cache.links.versions import (
     NAMESPACE,
     Versions,
@@ -17,7 +17,9 @@ from ohlcache.cache.links.versions import (
 
 __all__ = [
     "NAMESPACE",
+    "NOT_LIVE",
     "UNAVAILABLE",
+    "UNCERTAIN",
     "Authority",
     "Epoch",
     "Leases",

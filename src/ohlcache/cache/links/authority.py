@@ -8,6 +8,8 @@ from ohlcache.cache.links.link import UNAVAILABLE, Link
 from ohlcache.cache.links.versions import Versions
 from ohlcache.drive import Walk
 
+_MOST_ANSWERS = 3
+
 
 class Authority:
     """The first shared tier that works says which versions are in force; without any, we do.
@@ -34,16 +36,24 @@ class Authority:
             if not names:
                 return
         asked = list(names)
-        mark = self.versions.mark()
         if not self._links:
-            self.versions.learn(self.versions.of(asked), mark)
+            self.versions.learn(self.versions.of(asked), self.versions.mark())
+        # An answer that a change overtook does not count, and the tier is asked again.
+        for _ in range(_MOST_ANSWERS):
+            yield from self._ask(asked)
+            asked = self.versions.unknown(asked)
+            if not asked:
+                return
+
+    def _ask(self, names: Sequence[str]) -> Walk[None]:
+        mark = self.versions.mark()
         for position, link in enumerate(self._links):
-            answer = yield from link.ask(link.tier.versions(asked))
+            answer = yield from link.ask(link.tier.versions(names))
             if answer is not UNAVAILABLE:
                 self.versions.learn(answer, mark)
                 # The tiers below need them for when this one is out of order.
                 for lower in self._links[position + 1 :]:
-                    yield from lower.mirror(self.versions.of(asked))
+                    yield from lower.mirror(answer, link)
                 return
 
     def bump(self, versions: Mapping[str, str]) -> Walk[None]:

@@ -8,7 +8,10 @@ have changed meanwhile, and is compared with the tier before it is served again.
 
 from __future__ import annotations
 
+import itertools
 import threading
+
+_eras = itertools.count()  # of all trusts: a forked child's never look like its parent's
 
 
 class Epoch:
@@ -21,13 +24,16 @@ class Epoch:
         self.is_live = is_live
 
 
+NOT_LIVE = Epoch(-1, is_live=False)  # an epoch in which nothing is trusted
+
+
 class Trust:
     """The present epoch of one coordinating tier; without one it is always live."""
 
     def __init__(self, is_live: bool) -> None:
         self._lock = threading.Lock()
         self.losses = 0
-        self.epoch = Epoch(0, is_live)
+        self.epoch = Epoch(next(_eras), is_live)
 
     def begin_epoch(self) -> None:
         """Have every entry compare its versions once more."""
@@ -38,9 +44,9 @@ class Trust:
         """Changes may be missed from now on."""
         with self._lock:
             self.losses += 1
-            self.epoch = Epoch(self.epoch.era + 1, is_live=False)
+            self.epoch = Epoch(next(_eras), is_live=False)
 
     def resume(self) -> None:
         """Every change is heard from now on."""
         with self._lock:
-            self.epoch = Epoch(self.epoch.era + 1, is_live=True)
+            self.epoch = Epoch(next(_eras), is_live=True)

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 
 NAMESPACE = "*"
 
+_MOST_NAMES = 100_000  # remembered at a time; tags may be without end
+
 
 def category_name(category: str) -> str:
     """The name whose version all values of a category carry."""
@@ -44,6 +46,7 @@ class Versions:
         self._last: dict[str, str] = {}  # for when nobody can be asked
         self._number = 0
         self._changed: dict[str, int] = {}
+        self._forgotten = 0  # the number up to which changes are not remembered by name
 
     def mark(self) -> int:
         """This moment, to be taken before asking the tier."""
@@ -85,8 +88,10 @@ class Versions:
         """Take what the tier answered after the mark, but for names that changed since."""
         with self._lock:
             for name, version in versions.items():
-                if self._changed.get(name, 0) <= since:
+                if self._changed.get(name, self._forgotten) <= since:
                     self._known[name] = self._last[name] = version
+            if len(self._last) > _MOST_NAMES:
+                self._forget()
 
     def change(self, versions: Mapping[str, str]) -> None:
         """These names have got new versions; whether others came later is not known."""
@@ -96,13 +101,23 @@ class Versions:
                 self._changed[name] = self._number
                 self._known.pop(name, None)
                 self._last[name] = version
+            if len(self._changed) > _MOST_NAMES:
+                self._forget()
 
     def doubt(self) -> None:
         """Changes may have been missed: ask again before relying on any version."""
         with self._lock:
             self._number += 1
-            self._changed.update(dict.fromkeys(self._last, self._number))
+            self._forgotten = self._number
+            self._changed.clear()
             self._known.clear()
+
+    def _forget(self) -> None:
+        """Begin anew: what is asked for now may be learned, what was asked before may not."""
+        self._number += 1
+        self._forgotten = self._number
+        for names in (self._known, self._last, self._changed):
+            names.clear()
 
     def renew_after_fork(self) -> None:
         """A new lock: a thread of the parent may have held the old one."""

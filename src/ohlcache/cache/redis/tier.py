@@ -10,6 +10,8 @@ import os
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+from redis.exceptions import ResponseError
+
 from ohlcache.cache.redis.backplane import Backplane
 from ohlcache.cache.redis.conversation import Reply, Scripts
 from ohlcache.cache.redis.counts import Counts
@@ -35,6 +37,8 @@ from ohlcache.errors import InvalidArgument
 
 class RedisTier:
     """A tier that processes share in Redis: one server, Sentinel or a cluster."""
+
+    refusals: tuple[type[BaseException], ...] = (ResponseError,)
 
     def __init__(
         self,

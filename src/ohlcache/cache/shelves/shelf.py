@@ -80,6 +80,7 @@ class Shelf:
     """The values of one category that this process holds.
 
     links: the shared tiers of the category, nearest first; the first coordinates.
+    trust: of the tier that coordinates; without one, of what says which versions are in force.
     """
 
     def __init__(
@@ -89,13 +90,14 @@ class Shelf:
         tier: MemoryTier,
         *,
         links: Sequence[Link],
+        trust: Trust,
         versions: Versions,
         budget: Budget,
         clock: Clock,
     ) -> None:
         self.name = name
         self.links = tuple(links)
-        self.trust = self.links[0].trust if self.links else Trust(is_live=True)
+        self.trust = trust
         self._budget = budget
         self.versions = versions
         self.clock = clock
@@ -151,12 +153,15 @@ class Shelf:
         epoch = self.trust.epoch
         if entry.epoch is epoch:
             return entry, True
-        if entry.epoch is None or entry.epoch.era != epoch.era or not epoch.is_live:
-            return entry, False
         if not self.versions.match(entry.note.versions):
             self.counters.count("l1.invalidated")
             self.forget(key, entry)
             return None, False
+        is_of_this_era = entry.epoch is not None and entry.epoch.era == epoch.era
+        if not (is_of_this_era and epoch.is_live):
+            return entry, False
+        if not self.versions.are_in_force(entry.note.versions):
+            return entry, False
         entry.epoch = epoch
         return entry, True
 
@@ -191,9 +196,10 @@ class Shelf:
         with self.tier.lock:
             if not self._changes.allow(key, mark.change, note.stamp):
                 self.counters.count("l1.overtaken")
+                self._discard_older(key, note.stamp)
                 return None
             if is_change:
-                self._changes.note(key, note.stamp)
+                self._changes.note(key, note.stamp, mark.change)
             entry = self.tier.put(
                 key,
                 value,
@@ -210,18 +216,25 @@ class Shelf:
         return entry
 
     def confirm(self, entry: Entry, mark: Mark) -> None:
-        """The entry was compared with the coordinating tier after the mark: it may be trusted."""
+        """The entry was compared with what coordinates after the mark: it may be trusted."""
         entry.epoch = mark.epoch if mark.epoch.is_live else None
+
+    def is_outdated(self, key: str, stamp: int) -> bool:
+        """Whether a newer state of the key than this one is known."""
+        return self._changes.outdate(key, stamp)
 
     def drop(self, key: str, stamp: int) -> bool:
         """A newer state of the key is known: what is held of it leaves. Whether there was one."""
         stamp = stamp or ALWAYS_NEWER
         with self.tier.lock:
             self._changes.note(key, stamp)
-            entry = self.entries.get(key)
-            if entry is None or entry.note.stamp >= stamp:
-                return False
-            return self.tier.discard(key)
+            return self._discard_older(key, stamp)
+
+    def _discard_older(self, key: str, stamp: int) -> bool:
+        entry = self.entries.get(key)
+        if entry is None or entry.note.stamp >= stamp:
+            return False
+        return self.tier.discard(key)
 
     def forget(self, key: str, entry: Entry) -> None:
         """Let an entry go that is no longer valid."""

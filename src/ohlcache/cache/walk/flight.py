@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
 from ohlcache.cache.walk.loader import LoaderThreads
 from ohlcache.drive import Walk, drive, drive_async
 from ohlcache.errors import OhlcacheError
+
+_LOOK_SECONDS = 0.1  # between two looks whether another event loop still runs
 
 
 class FlightAborted(OhlcacheError):
@@ -35,6 +37,11 @@ class Flight:
         self.future: Future[dict[str, Any]] = Future()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.task: asyncio.Task[None] | None = None
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether it is carried out by an event loop that does not run (any more)."""
+        return self.loop is not None and not self.loop.is_running()
 
     def landing(self) -> Landing:
         """The step that waits for the outcome."""
@@ -55,18 +62,38 @@ class Landing:
     flight: Flight
 
     def run(self) -> dict[str, Any]:
-        """Raises WaitBlocksLoop when this thread runs the loop that carries the flight out."""
+        """Raises WaitBlocksLoop when this thread runs the loop that carries the flight out.
+
+        Raises FlightAborted when that loop has stopped.
+        """
+        future = self.flight.future
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             loop = None
-        if loop is not None and loop is self.flight.loop and not self.flight.future.done():
+        if loop is not None and loop is self.flight.loop and not future.done():
             raise WaitBlocksLoop("an async load of the same key is under way in this event loop")
-        return self.flight.future.result()
+        if self.flight.loop is None:
+            return future.result()
+        while not future.done():
+            wait([future], _LOOK_SECONDS)
+            self._refuse_stranded()
+        return future.result()
 
     async def arun(self) -> dict[str, Any]:
-        """A cancelled task leaves the flight alone."""
-        return await asyncio.shield(asyncio.wrap_future(self.flight.future))
+        """A cancelled task leaves the flight alone. Raises FlightAborted as :meth:`run`."""
+        future = asyncio.wrap_future(self.flight.future)
+        if self.flight.loop not in (None, asyncio.get_running_loop()):
+            # Of a future that was never looked at asyncio would log the error.
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            while not future.done():
+                await asyncio.wait([future], timeout=_LOOK_SECONDS)
+                self._refuse_stranded()
+        return await asyncio.shield(future)
+
+    def _refuse_stranded(self) -> None:
+        if not self.flight.future.done() and self.flight.is_stranded:
+            raise FlightAborted("the event loop that carries out the load has stopped")
 
 
 class Flights:
@@ -166,6 +193,11 @@ class Launch:
             self._over(None, error)
         else:
             self._over(outcome, None)
+
+    def abandon(self) -> None:
+        """It did not begin, or its thread was interrupted: whoever waits has to begin another."""
+        self._walk.close()
+        self._over(None, None)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or not self._flight.future.done():

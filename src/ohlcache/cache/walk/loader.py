@@ -12,15 +12,31 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
-from ohlcache.errors import InvalidArgument, LoadTimeout
+from ohlcache.errors import CacheError, InvalidArgument, LoadTimeout
 
 _MOST_THREADS = 64
 _IDLE_SECONDS = 10.0
 
-loading_now: contextvars.ContextVar[frozenset[tuple[int, str]]] = contextvars.ContextVar(
-    "ohlcache_loading_now", default=frozenset()
+
+class LoadUnderWay:
+    """A call of a loader, as whatever it calls can see it.
+
+    names: the keys of this cache; is_over: whether the loader has returned. What it left behind, a
+    task for example, still sees it.
+    """
+
+    __slots__ = ("is_over", "names")
+
+    def __init__(self, names: frozenset[tuple[int, str]]) -> None:
+        self.names = names
+        self.is_over = False
+
+
+loading_now: contextvars.ContextVar[tuple[LoadUnderWay, ...]] = contextvars.ContextVar(
+    "ohlcache_loading_now", default=()
 )
 
 BulkLoader = Callable[[list[Any]], Any]
@@ -76,6 +92,8 @@ def _is_async(loader: Callable[..., Any]) -> bool:
 
 
 def _needs_argument(loader: Callable[..., Any]) -> bool:
+    if type(loader) is FunctionType and not hasattr(loader, "__wrapped__"):  # the quick way
+        return loader.__code__.co_argcount > len(loader.__defaults__ or ())
     try:
         parameters = inspect.signature(loader).parameters.values()
     except (TypeError, ValueError):  # a builtin that does not tell
@@ -88,7 +106,8 @@ class LoaderThreads:
     """Daemon threads for loaders that block.
 
     A loader that hangs cannot be stopped; when it is given up its thread no longer counts against
-    the limit, so that hanging loaders never keep others from running.
+    the limit, so that hanging loaders never keep others from running. A loader that another loader
+    waits for is not limited: all threads could be waiting.
     """
 
     def __init__(self, most: int = _MOST_THREADS) -> None:
@@ -99,18 +118,31 @@ class LoaderThreads:
         self._idle = 0
         self._given_up: set[Future[Any]] = set()
 
-    def submit(self, call: Callable[[], Any]) -> Future[Any]:
-        """Run ``call`` in a thread, in the caller's context."""
+    def submit(self, call: Callable[[], Any], *, is_awaited: bool = False) -> Future[Any]:
+        """Run ``call`` in a thread, in the caller's context.
+
+        is_awaited: by one of these threads.
+        """
         future: Future[Any] = Future()
         context = contextvars.copy_context()
         with self._ready:
-            self._queue.append((future, lambda: context.run(call)))
+            add = self._queue.appendleft if is_awaited else self._queue.append
+            add((future, lambda: context.run(call)))
             if self._idle >= len(self._queue):
                 self._ready.notify()
-            elif self._threads - len(self._given_up) < self._most:
-                self._threads += 1
-                threading.Thread(target=self._work, name="ohlcache-load", daemon=True).start()
+            elif is_awaited or self._threads - len(self._given_up) < self._most:
+                self._begin_thread(future)
         return future
+
+    def _begin_thread(self, future: Future[Any]) -> None:
+        try:
+            threading.Thread(target=self._work, name="ohlcache-load", daemon=True).start()
+        except RuntimeError:  # the system gives no more; others may get to it
+            if not self._threads:
+                future.cancel()
+                raise
+        else:
+            self._threads += 1
 
     def give_up(self, future: Future[Any]) -> None:
         """Nobody waits for this one any more."""
@@ -149,7 +181,8 @@ class Loading:
     """One call of a loader; gives what it found and the seconds it took.
 
     Raises what the loader raises, and LoadTimeout after ``timeout`` seconds. ``names``: what
-    ``loading_now`` tells whatever the loader calls, the keys of this cache.
+    ``loading_now`` tells whatever the loader calls, the keys of this cache. ``is_awaited``: one of
+    the threads for loaders waits for it.
     """
 
     loader: Loader
@@ -157,18 +190,14 @@ class Loading:
     names: frozenset[tuple[int, str]]
     timeout: float
     threads: LoaderThreads
+    is_awaited: bool = False
 
     def run(self) -> tuple[Mapping[str, Any], float]:
         """Load in a thread, so that a loader that hangs does not hold the caller."""
         if self.loader.is_async:
-            raise InvalidArgument(
-                f"loader {self.loader.call!r} is async: await the method of the cache that starts "
-                "with a, for example aget_or_load"
-            )
+            raise self._is_async()
         began = time.monotonic()
-        outer = loading_now.set(loading_now.get() | self.names)
-        future = self.threads.submit(self._call)
-        loading_now.reset(outer)
+        future = self._submit()
         try:
             found = future.result(self.timeout)
         except FutureTimeoutError:
@@ -176,32 +205,72 @@ class Loading:
                 raise
             self.threads.give_up(future)
             raise self._timed_out() from None
+        if any(map(inspect.isawaitable, found.values())):
+            for value in found.values():
+                if inspect.iscoroutine(value):
+                    value.close()
+            raise self._is_async()
         return found, time.monotonic() - began
 
     async def arun(self) -> tuple[Mapping[str, Any], float]:
         """Load in the event loop, or in a thread if the loader blocks."""
         began = time.monotonic()
         future: Future[Any] | None = None
-        outer = loading_now.set(loading_now.get() | self.names)
         try:
             async with asyncio.timeout(self.timeout) as limit:
                 if self.loader.is_async:
-                    found = await self.loader.call(self.keys)
+                    found = await self._acall()
                 else:
-                    future = self.threads.submit(self._call)
+                    future = self._submit()
                     found = await asyncio.wrap_future(future)
+                    if any(map(inspect.isawaitable, found.values())):  # lambda: fetch(symbol)
+                        found = {
+                            key: await value if inspect.isawaitable(value) else value
+                            for key, value in found.items()
+                        }
         except TimeoutError:
             if not limit.expired():
                 raise
             if future is not None:
                 self.threads.give_up(future)
             raise self._timed_out() from None
-        finally:
-            loading_now.reset(outer)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise CacheError(
+                f"loading {self.keys[0]!r}: the loader awaited something that was cancelled: "
+                "load again"
+            ) from error
         return found, time.monotonic() - began
 
-    def _call(self) -> Any:
-        return self.loader.call(self.keys)
+    def _is_async(self) -> InvalidArgument:
+        return InvalidArgument(
+            f"loader of {self.keys[0]!r} is async: await the method of the cache that starts with "
+            "a, for example aget_or_load"
+        )
+
+    def _submit(self) -> Future[Any]:
+        outer = loading_now.get()
+        load = LoadUnderWay(self.names)
+
+        def call() -> Any:
+            loading_now.set((*outer, load))
+            try:
+                return self.loader.call(self.keys)
+            finally:
+                load.is_over = True
+
+        return self.threads.submit(call, is_awaited=self.is_awaited or bool(outer))
+
+    async def _acall(self) -> Any:
+        load = LoadUnderWay(self.names)
+        reset = loading_now.set((*loading_now.get(), load))
+        try:
+            return await self.loader.call(self.keys)
+        finally:
+            load.is_over = True
+            loading_now.reset(reset)
 
     def _timed_out(self) -> LoadTimeout:
         return LoadTimeout(

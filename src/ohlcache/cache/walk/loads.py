@@ -52,6 +52,15 @@ class _Pause:
         await asyncio.sleep(self.seconds)
 
 
+def _begun(launch: Launch) -> Walk[None]:
+    """Begin a flight; one that could not begin must not be waited for."""
+    try:
+        yield launch
+    except BaseException:
+        launch.abandon()
+        raise
+
+
 class Loads:
     """The way of a value that has to be loaded."""
 
@@ -118,18 +127,18 @@ class Loads:
             flight, joined = self._flights.join(fulls)
             if flight is not None:
                 mine = [key for key in missing if shelf.full(key) in flight.keys]
-                yield self._launch(shelf, flight, mine, order, anew=anew)
+                yield from _begun(self._launch(shelf, flight, mine, order, anew=anew))
             flights = {*joined.values(), *([flight] if flight else [])}
-            aborted: set[str] = set()
             for one in flights:
                 try:
                     outcome.update((yield one.landing()))
                 except FlightAborted:
-                    aborted |= one.keys
+                    self._flights.leave(one)  # where its event loop just stopped nobody else did
                 except WaitBlocksLoop:
                     mine = [key for key in missing if shelf.full(key) in one.keys]
                     outcome.update((yield from self._load_only(shelf, mine, order)))
-            missing = [key for key in missing if shelf.full(key) in aborted]
+            # Those of flights that were aborted, or left to another process that refreshes.
+            missing = [key for key in missing if key not in outcome]
         return {key: outcome[key] for key in keys if key in outcome}
 
     @staticmethod
@@ -138,11 +147,14 @@ class Loads:
         return entry is not None and entry.fresh_until <= now
 
     def _refuse_recursion(self, fulls: Iterable[str]) -> None:
-        for _, full in loading_now.get().intersection(self._named(fulls)):
-            raise RecursiveLoad(
-                f"key {full!r} is being loaded by the loader that asks for it: have the loader "
-                "fetch it from elsewhere"
-            )
+        under_way = [load for load in loading_now.get() if not load.is_over]
+        names = self._named(fulls) if under_way else frozenset()
+        for load in under_way:
+            for _, full in load.names & names:
+                raise RecursiveLoad(
+                    f"key {full!r} is being loaded by the loader that asks for it: have the "
+                    "loader fetch it from elsewhere"
+                )
 
     def _named(self, fulls: Iterable[str]) -> frozenset[tuple[int, str]]:
         """The keys so that those of other caches are told apart."""
@@ -169,9 +181,14 @@ class Loads:
     def _refresh(self, shelf: Shelf, keys: Sequence[str], order: Order) -> Walk[None]:
         flight, _ = self._flights.join([shelf.full(key) for key in keys])
         if flight is not None:
-            shelf.counters.count("refreshes")
             mine = [key for key in keys if shelf.full(key) in flight.keys]
-            yield self._launch(shelf, flight, mine, order, anew=True, in_background=True)
+            launch = self._launch(shelf, flight, mine, order, anew=True, in_background=True)
+            try:
+                yield from _begun(launch)
+            except RuntimeError:  # no thread or task to be had; what is there is served
+                shelf.counters.count("refreshes_failed")
+            else:
+                shelf.counters.count("refreshes")
 
     def _fly(
         self,
@@ -263,7 +280,7 @@ class Loads:
                 timeout = shelf.policy.load_timeout_seconds
                 threads, _ = self._threads()
                 loaded, cost = yield Loading(
-                    order.loader, keys, self._named(fulls), timeout, threads
+                    order.loader, keys, self._named(fulls), timeout, threads, is_refresh
                 )
                 values.update((key, loaded[key]) for key in keys if key in loaded)
             except NotFound as error:

@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any
 
 from ohlcache.cache.clock import Clock
-from ohlcache.cache.links import UNAVAILABLE, Authority, Link
+from ohlcache.cache.links import NOT_LIVE, UNAVAILABLE, Authority, Link
 from ohlcache.cache.memory import Entry
-from ohlcache.cache.shelves import ABSENT, MISS, Found, Note, Shelf
+from ohlcache.cache.shelves import ABSENT, MISS, Found, Mark, Note, Shelf
 from ohlcache.cache.tiers import Change, Stored
 from ohlcache.cache.values import Record, decode, decompress, unpack
 from ohlcache.drive import Walk
@@ -49,7 +49,23 @@ class Reader:
             shelf.counters.count("l1.misses", len(missing))
             if shelf.links:
                 yield from _SharedRead(self, shelf, missing, doubtful, found).walk()
+            elif doubtful:
+                yield from self._vouch(shelf, doubtful, found)
         return found
+
+    def _vouch(
+        self, shelf: Shelf, doubtful: Mapping[str, Entry], found: dict[str, Found]
+    ) -> Walk[None]:
+        """Serve what memory alone holds if its versions are in force."""
+        mark = shelf.mark()
+        for key, entry in doubtful.items():
+            yield from self.authority.learn(entry.note.versions)
+            if self.authority.versions.match(entry.note.versions):
+                shelf.confirm(entry, mark)
+                found[key] = shelf.opened(entry)
+            else:
+                shelf.counters.count("l1.invalidated")
+                shelf.forget(key, entry)
 
     def value(self, record: Record) -> Any:
         """The value of a record. Raises ValueDamaged or ValueRefused."""
@@ -78,6 +94,8 @@ class _SharedRead:
         self._reader = reader
         self._shelf = shelf
         self._mark = shelf.mark()
+        # Only what was read while the coordinating tier answered may be trusted afterwards.
+        self._vouched = Mark(self._mark.change, NOT_LIVE)
         self._wanted = {shelf.full(key): key for key in wanted}
         self._doubtful = doubtful
         self._found = found
@@ -88,6 +106,8 @@ class _SharedRead:
         for link in self._shelf.links:
             states = yield from link.ask(link.tier.read(list(self._wanted)))
             if states is not UNAVAILABLE:
+                if link is self._shelf.links[0]:
+                    self._vouched = self._mark
                 yield from self._take(link, states)
             if not self._wanted:
                 break
@@ -145,6 +165,9 @@ class _SharedRead:
             return None
         if self._removed and state.stamp <= self._removed.get(key, -1):
             return None
+        if self._shelf.is_outdated(key, state.stamp):
+            self._shelf.counters.count(f"{link.name}.overtaken")
+            return None
         try:
             record = unpack(state.data)
         except ValueDamaged:
@@ -168,7 +191,7 @@ class _SharedRead:
         if entry is None or entry.note.stamp < state.stamp:
             return False
         if entry.note.stamp == state.stamp:
-            self._shelf.confirm(entry, self._mark)
+            self._shelf.confirm(entry, self._vouched)
         self._found[key] = self._shelf.opened(entry)
         return True
 
@@ -185,7 +208,7 @@ class _SharedRead:
     def _keep(self, key: str, value: Any, state: Stored, record: Record) -> None:
         shelf = self._shelf
         note = Note.of(record, state.stamp, self._reader.clock)
-        kept = shelf.keep(key, value, note, self._mark)
+        kept = shelf.keep(key, value, note, self._vouched)
         self._found[key] = Found(value, note) if kept is None else shelf.handed_out(kept)
 
     # -- putting tiers right --------------------------------------------------------------------

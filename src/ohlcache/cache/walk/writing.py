@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ohlcache.cache.clock import Clock
-from ohlcache.cache.links import UNAVAILABLE, Authority, Link, Stamps, tag_name
+from ohlcache.cache.links import UNAVAILABLE, UNCERTAIN, Authority, Link, Stamps, tag_name
 from ohlcache.cache.memory import size_of
-from ohlcache.cache.shelves import ABSENT, ALWAYS_NEWER, Found, Mark, Note, Shelf
+from ohlcache.cache.shelves import ABSENT, ALWAYS_NEWER, NO_TIER, Found, Mark, Note, Shelf
 from ohlcache.cache.tiers import Change
 from ohlcache.cache.values import Record, compress, encode, pack
 from ohlcache.cache.walk.flight import Flights
@@ -138,10 +138,17 @@ class Writer:
                 ttl_ms = ttl_until(expires, self._clock)
                 changes.append(Change(shelf.full(key), pack(record), ttl_ms))
         if shelf.links:
-            stamps = yield from self._change(shelf, changes, right)
+            try:
+                stamps = yield from self._change(shelf, changes, right)
+            except BaseException:  # an error for the caller, or the caller is gone
+                for key in draft.values:  # nobody knows whether it was changed
+                    shelf.drop(key, ALWAYS_NEWER)
+                raise
         else:
             stamp = right.stamp if right else self._stamps.next()
             stamps = dict.fromkeys(map(shelf.full, draft.values), stamp)
+            if right is None:  # of changes at the same time in one memory any may be the last
+                mark = mark._replace(change=ALWAYS_NEWER)
         stored = {}
         for key, value in draft.values.items():
             note = Note.of(records[key], stamps[shelf.full(key)], self._clock)
@@ -168,28 +175,20 @@ class Writer:
     ) -> Walk[dict[str, int]]:
         """Make changes in every tier: the stamp of each by full key, 0 where it was refused."""
         stamps: dict[str, int] | None = None
-        missed = []
         for link in shelf.links:
             if stamps is None:
                 lease = right.lease if right and link is right.link else ""
                 batch = [change._replace(lease=lease) for change in changes] if lease else changes
                 outcome = yield from link.change(batch)
-                if outcome is UNAVAILABLE:
+                if outcome is UNAVAILABLE or outcome is UNCERTAIN:
                     if lease:  # whether the lease was still held will never be known
                         return dict.fromkeys((change.key for change in changes), 0)
-                    missed.append(link)
                 else:
                     stamps = outcome
                     changes = _stamped(changes, outcome)
             elif changes:
                 yield from link.change(changes, publish=False)
-        if stamps is None:
-            stamp = right.stamp if right else self._stamps.next()
-            stamps = dict.fromkeys((change.key for change in changes), stamp)
-            changes = _stamped(changes, stamps)
-        for link in missed:
-            link.journal.add(changes, {})
-        return stamps
+        return stamps or dict.fromkeys((change.key for change in changes), NO_TIER)
 
 
 def _stamped(changes: Iterable[Change], stamps: Mapping[str, int]) -> list[Change]:
