@@ -93,8 +93,7 @@ SYNC_ONLY = {
     "shelf",
     "shrink",
     "stats",
-    "warm",
-}  # they do no I/O, or wait for threads
+}  # they do no I/O
 
 
 def test_each_async_door_takes_what_its_sync_twin_takes():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         cached,
         get_cache_manager,
     )
-    from ohlcache.errors import OhlcacheError
+    from ohlcache.errors import InvalidArgument, LoadTimeout, NotFound, OhlcacheError
     from ohlcache.history import Gap, MarketData, SeriesInfo, VerifyReport, WriteReport
     from ohlcache.runtime import open  # noqa: A004
     from ohlcache.settings import Settings
@@ -37,8 +37,11 @@ _HOMES = {
     "Capabilities": "ohlcache.sources",
     "Gap": "ohlcache.history",
     "HistoricalDataCache": "ohlcache.cache",
+    "InvalidArgument": "ohlcache.errors",
+    "LoadTimeout": "ohlcache.errors",
     "MarketData": "ohlcache.history",
     "MarketDataCache": "ohlcache.cache",
+    "NotFound": "ohlcache.errors",
     "OhlcacheError": "ohlcache.errors",
     "SeriesInfo": "ohlcache.history",
     "Settings": "ohlcache.settings",
@@ -59,8 +62,11 @@ __all__ = [  # the names below resolve through __getattr__
     "Capabilities",
     "Gap",
     "HistoricalDataCache",
+    "InvalidArgument",
+    "LoadTimeout",
     "MarketData",
     "MarketDataCache",
+    "NotFound",
     "OhlcacheError",
     "SeriesInfo",
     "Settings",

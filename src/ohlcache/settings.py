@@ -49,6 +49,7 @@ class _Section(BaseModel):
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+CategoryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,100}$")]
 TierName = Literal["l1", "l2", "l3"]
 CompressionName = Literal["zstd", "lz4", "gzip"]
 
@@ -122,7 +123,7 @@ class CacheSettings(_Section):
     l1: MemoryTierSettings = Field(default_factory=MemoryTierSettings)
     l2: RedisTierSettings | None = None
     l3: DatabaseTierSettings | None = None
-    categories: dict[Name, CategorySettings] = Field(default_factory=dict)
+    categories: dict[CategoryName, CategorySettings] = Field(default_factory=dict)
     namespace: Name = "ohlcache"
     lease_seconds: float = Field(default=5.0, gt=0)
     pickle_key: SecretStr | None = Field(default=None, min_length=16)
@@ -207,6 +208,10 @@ def as_settings(settings: Settings | Mapping[str, Any] | str | Path | None) -> S
         return settings
     if isinstance(settings, Mapping):
         return Settings(**settings)
+    if settings is not None and not isinstance(settings, str | Path):
+        raise InvalidArgument(
+            f"settings is a {type(settings).__name__}: give Settings, a dict or the path of a file"
+        )
     path = os.environ.get(CONFIG_VARIABLE) if settings is None else settings
     return Settings.from_yaml(path) if path else Settings()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -370,10 +371,55 @@ class CacheManager:
         keys: Iterable[Any] | Callable[[], Iterable[Any]] | None = None,
         loader: Callable[..., Any] | None = None,
         category: Category = CacheCategory.DEFAULT,
-        **options: Any,
+        *,
+        ttl: float | None = None,
+        concurrency: int = 4,
+        progress: Callable[[int, int], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> WarmReport:
-        """Have values in memory before they are asked for; see :meth:`Warming.run`."""
-        return self.warming.run(keys, loader, category, **options)
+        """Have values in memory before they are asked for.
+
+        keys: a list, a mapping of keys to values, or a callable that gives either; None: the keys
+            used most before the cache was last closed.
+        loader: takes a list of keys and gives a mapping, in a thread; None: only what a shared tier
+            has is brought into memory.
+        ttl: seconds; None: the category's. concurrency: batches of up to 100 keys at once.
+        progress: called with the keys done and all keys after every batch. stop: ends it early.
+
+        Errors of the loader are in the report. ``warming.every`` repeats it.
+        """
+        return self.warming.run(
+            keys,
+            loader,
+            category,
+            ttl=ttl,
+            concurrency=concurrency,
+            progress=progress,
+            stop=stop,
+        )
+
+    async def awarm(
+        self,
+        keys: Iterable[Any] | Callable[[], Iterable[Any]] | None = None,
+        loader: Callable[..., Any] | None = None,
+        category: Category = CacheCategory.DEFAULT,
+        *,
+        ttl: float | None = None,
+        concurrency: int = 4,
+        progress: Callable[[int, int], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> WarmReport:
+        """:meth:`warm` for async code; the loader is called in threads all the same."""
+        return await asyncio.to_thread(
+            self.warm,
+            keys,
+            loader,
+            category,
+            ttl=ttl,
+            concurrency=concurrency,
+            progress=progress,
+            stop=stop,
+        )
 
     # -- categories and numbers -----------------------------------------------------------------
 
@@ -410,11 +456,20 @@ class CacheManager:
         return self._requests.shelf(category)
 
     def stats(self) -> dict[str, Any]:
-        """Counters since the start by tier and category, as plain numbers."""
+        """Figures since the start, as nested dicts of plain numbers.
+
+        ``l1``, and ``l2`` and ``l3`` where they are configured: hits, misses, hit_rate, and of
+        memory entries, bytes, evictions by cause and what is compressed; of shared tiers errors by
+        kind, the breaker, latency (seconds: mean, p50, p99, p999) and the tier's own figures.
+        ``loads``: loads, errors by kind, stale answers, refreshes, waits for leases of others.
+        ``categories``: the same for each. Sizes are in bytes, durations in seconds.
+        """
         return statistics(self._parts)
 
     def shrink(self, nbytes: int) -> int:
         """Free memory: cold values are compressed, then evicted. Bytes freed, of those held."""
+        if nbytes < 0:
+            raise InvalidArgument(f"nbytes is {nbytes!r}: give 0 or more")
         freed = 0
         shelves = sorted(self._shelves.values(), key=lambda shelf: -shelf.tier.bytes)
         for shelf in shelves:

@@ -67,6 +67,10 @@ class Requests:
     ) -> Walk[None]:
         """Give keys new values; with a TTL of 0 remove them."""
         shelf = self.shelf(category)
+        if not isinstance(mapping, Mapping):
+            raise InvalidArgument(
+                f"mapping is a {type(mapping).__name__}: give a mapping of keys to values"
+            )
         seconds, names = checked_ttl(ttl, shelf), _checked_tags(tags)
         values = {key_text(key): value for key, value in mapping.items()}
         if seconds == 0:

@@ -144,7 +144,9 @@ def test_foreign_bytes_under_a_key_are_no_value(server, tier, data_key, kind):
             client.set(data_key("a"), "not written by ohlcache")
         else:
             client.hset(data_key("a"), "field", "value")
-        assert tier.read(["a"]).run() == {}
+        # Bytes are told as the oldest state there can be, so that the walk removes them.
+        told = {"a": Stored(0, b"not written by ohlcache")} if kind == "string" else {}
+        assert tier.read(["a"]).run() == told
         assert tier.stats().get("foreign_values", 0) == (kind == "string")
         assert tier.claim(["a"], "mine", LEASE_MS).run()["a"].is_held
         assert not client.exists(data_key("a")), "a claim takes it away"

@@ -31,8 +31,8 @@ class Racing(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.changes = Changes(self.most)
-        self.now = 0
-        self.states = dict.fromkeys("abcdef", 0)
+        self.now = 100
+        self.states = dict.fromkeys("abcdef", 100)
         self.words: list[tuple[str, int]] = []
         self.operations: list[Operation] = []
         self.known: list[tuple[int, str, int, bool]] = []  # number, key, true stamp, is told

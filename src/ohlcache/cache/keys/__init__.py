@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ohlcache.cache.keys.fingerprint import fingerprint
+from ohlcache.cache.keys.functions import function_name
 from ohlcache.cache.keys.text import DERIVED, KeyText, arguments_text, key_text
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     "KeyText",
     "arguments_text",
     "fingerprint",
+    "function_name",
     "key_text",
 ]

@@ -20,6 +20,8 @@ from uuid import UUID
 
 import msgspec
 
+from ohlcache.cache.keys.code import SCRIPTS, code_content
+
 _SIZE = 16  # bytes
 _LEAST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
 _LOCAL = ("<locals>", "<lambda>")
@@ -116,6 +118,10 @@ def _named(value: Any) -> Any:
             f"{name} of {module} has no name of its own and cannot be part of a key: define it at "
             "the top of a module, or give key="
         )
+    if module in SCRIPTS and isinstance(value, types.FunctionType):
+        # Scripts have functions of the same names.
+        known = [value.__defaults__, value.__kwdefaults__, code_content(value.__code__)]
+        return _tagged(type(value), [name, _node(known)])
     return _tagged(type(value), f"{module}.{name}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -171,6 +172,8 @@ def _candles_to_keep(
     symbol: str, timeframe: str | Timeframe, data: Frame, venue: str | None, ttl: float | None
 ) -> tuple[str, dict[str, Any], str, float]:
     timeframe = Timeframe.parse(timeframe)
+    if data is None:
+        raise InvalidArgument("data is None: give a table of candles")
     times = to_block(data).times
     if not (np.diff(times) > 0).all():
         raise InvalidArgument("data is not in ascending order of open times: sort it, each once")
@@ -183,20 +186,26 @@ def _metadata_to_keep(
 ) -> tuple[str, dict[str, Any], str]:
     if not isinstance(metadata, Mapping):
         raise InvalidArgument(f"metadata is {metadata!r}: give a mapping of facts")
-    return _metadata_key(symbol, venue), dict(metadata), _CATEGORY
+    return _metadata_key(symbol, venue), deepcopy(dict(metadata)), _CATEGORY
 
 
 def _candles_key(symbol: str, timeframe: Timeframe, venue: str | None) -> str:
-    named = (("symbol", symbol), ("timeframe", str(timeframe)), ("venue", venue))
+    named = (("symbol", _checked_symbol(symbol)), ("timeframe", str(timeframe)), ("venue", venue))
     return arguments_text("ohlcv", named)
 
 
 def _metadata_key(symbol: str, venue: str | None) -> str:
-    return arguments_text("metadata", (("symbol", symbol), ("venue", venue)))
+    return arguments_text("metadata", (("symbol", _checked_symbol(symbol)), ("venue", venue)))
+
+
+def _checked_symbol(symbol: str) -> str:
+    if not isinstance(symbol, str) or not symbol:
+        raise InvalidArgument(f"symbol is {symbol!r}: give a name, for example BTC/USDT")
+    return symbol
 
 
 def _own(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if metadata is None else dict(metadata)
+    return None if metadata is None else deepcopy(metadata)
 
 
 def _covered_to(times: Times, timeframe: Timeframe) -> int:

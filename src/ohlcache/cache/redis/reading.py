@@ -23,14 +23,14 @@ class Readings:
     def sort_out(
         self, found: dict[str, Stored], keys: Collection[str], values: list[Reply]
     ) -> None:
-        """Add the states that values are; foreign bytes are counted and left out."""
+        """Add the states that values are; foreign bytes as the oldest there can be."""
         for key, value in zip(keys, values):  # noqa: B905  # a conversation gives one for each
             if value is not None:
                 state = parse_state(value)
                 if state is None:
                     self.doors.counts.add(foreign_values=1)
-                else:
-                    found[key] = state
+                    state = Stored(0, value)
+                found[key] = state
 
 
 class Reading:

@@ -52,6 +52,7 @@ class Loader:
     @staticmethod
     def of_one(loader: Callable[..., Any], key: str) -> Loader:
         """From a loader of one value: called without arguments, or with the key if it needs one."""
+        _check_callable(loader)
         arguments = (key,) if _needs_argument(loader) else ()
         if _is_async(loader):
 
@@ -64,6 +65,7 @@ class Loader:
     @staticmethod
     def of_many(loader: BulkLoader, names: Mapping[str, Any]) -> Loader:
         """From a loader of many values by their keys; ``names``: the key of each text."""
+        _check_callable(loader)
         if _is_async(loader):
 
             async def load_async(texts: Sequence[str]) -> Any:
@@ -89,6 +91,11 @@ def _is_async(loader: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(loader) or inspect.iscoroutinefunction(
         getattr(loader, "__call__", None)  # noqa: B004  # an object with an async __call__
     )
+
+
+def _check_callable(loader: Any) -> None:
+    if not callable(loader):
+        raise InvalidArgument(f"loader is {loader!r}: give something that can be called")
 
 
 def _needs_argument(loader: Callable[..., Any]) -> bool:

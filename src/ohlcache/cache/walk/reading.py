@@ -201,8 +201,9 @@ class _SharedRead:
             return self._reader.value(record)
         except ValueDamaged:
             self._shelf.counters.count(f"{link.name}.damaged")
-        except ValueRefused:
+        except ValueRefused:  # a signature that is bad, or missing: somebody else's doing
             self._shelf.counters.count(f"{link.name}.refused")
+            link.counters.count("error:ValueRefused")
         return MISS
 
     def _keep(self, key: str, value: Any, state: Stored, record: Record) -> None:
