@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from cache.chaos_tier import ChaosCache, Injected
-from cache_doors import until_live, wait_until
+from cache_doors import FakeClock, until_live, wait_until
 from ohlcache.cache import CacheManager
+from ohlcache.errors import InvalidArgument
 
 TIMEOUT = 0.1  # seconds that a request waits for Redis at most, once
 
@@ -460,3 +461,117 @@ def test_no_thread_stays_behind(make_cache, door):
         )
     )
     assert isinstance(cache, CacheManager)
+
+
+class TestNothingOldComesBack:
+    """Each of these once did."""
+
+    def test_an_invalidation_during_an_outage_counts_at_once(self, make, server, door):
+        cache = make()
+        door(cache, "set", "k", "old", tags=["t"])
+        server.kill()
+        wait_until(lambda: not cache.stats()["l2"]["is_live"])
+        door(cache, "invalidate_tag", "t")
+        assert door(cache, "get", "k") is None
+        assert door(cache, "get_or_load", "k", door.loader(lambda: "new")) == "new"
+
+    def test_a_replayed_version_does_not_undo_a_later_one(self, make_cache, tmp_path):
+        tree = {"namespace": uuid.uuid4().hex, "l3": {"url": f"sqlite:///{tmp_path}/v.db"}}
+        first, second = ChaosCache({"cache": tree}), ChaosCache({"cache": tree})
+        third = ChaosCache({"cache": tree})
+        try:
+            until_live(first, second)
+            first.set("other", 1, tags=["t"])
+            first.chaos["l3"].errors = 1.0
+            first.invalidate_tag("t")
+            first.set("k", "old", tags=["t"])
+            second.invalidate_tag("t")
+            first.chaos["l3"].errors = 0.0
+            wait_until(lambda: works(first, tier="l3"))
+            assert third.get("k") is second.get("k") is None
+        finally:
+            for cache in (first, second, third):
+                cache.close()
+
+    def test_a_clear_missed_by_a_category_in_memory_only(self, make, server, door):
+        private = {"private": {"tiers": ["l1"]}}
+        first, second = make(categories=private), make(categories=private)
+        door(first, "set", "k", 1, "private")
+        assert door(first, "get", "k", "private") == 1
+        with server.client() as client:
+            client.client_kill_filter(_type="pubsub")
+        door(second, "clear", "private")
+        wait_until(lambda: door(first, "get", "k", "private") is None)
+
+    def test_a_journal_that_overflows_keeps_processes_together(self, make, server, monkeypatch):
+        monkeypatch.setattr("ohlcache.cache.links.journal._MOST_KEYS", 20)
+        first, second = make(), make()
+        first.set("k", "old")
+        server.make_readonly()
+        first.set_many({f"k{number}": 1 for number in range(50)})
+        first.set_many({f"k{number}": 2 for number in range(50)})
+        server.make_writable()
+        wait_until(lambda: works(first, second))
+        first.set("a", 1)
+        second.set("b", 2)
+        wait_until(lambda: second.get("a") == 1 and first.get("b") == 2)
+        assert first.get("k") is second.get("k") is None
+
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    def test_a_child_does_not_trust_what_its_parent_held(self, make_cache):
+        cache = make_cache("sqlite")
+        until_live(cache)
+        cache.set("k", "old")
+        assert cache.get("k") == "old"
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.read(reader, 1)
+            found = cache.get("k")
+            os._exit(0 if found == "new" else 1)
+        cache.set("k", "new")
+        os.write(writer, b"x")
+        assert os.waitpid(child, 0)[1] == 0
+        os.close(reader)
+        os.close(writer)
+
+
+class TestNothingHangs:
+    def test_refreshes_do_not_starve_their_own_loaders(self, make_cache):
+        categories = {"default": {"ttl_seconds": 10, "stale_seconds": 1000}}
+        clock = FakeClock()
+        cache = make_cache("memory", clock=clock, categories=categories)
+        cache.set_many({f"k{number}": "old" for number in range(200)})
+        clock.advance(11)
+        begun = threading.Semaphore(0)
+
+        def load():
+            begun.release()
+            threading.Event().wait(0.01)
+            return "new"
+
+        for number in range(200):
+            assert cache.get_or_load(f"k{number}", load) == "old"
+        for _ in range(200):
+            assert begun.acquire(timeout=30)
+        assert cache.get_or_load("other", lambda: 1) == 1
+
+    def test_a_load_that_cannot_begin_is_not_waited_for(self, make_cache, monkeypatch):
+        cache = make_cache("memory")
+
+        def refuse(thread):
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError, match="new thread"):
+                cache.get_or_load("k", lambda: 1)
+        assert cache.get_or_load("k", lambda: 2) == 2
+
+    def test_a_text_that_no_tier_takes_is_refused_at_the_call(self, make, door):
+        cache = make()
+        for call in (("invalidate_tag", "\ud800"), ("set", "k", 1, "default", None)):
+            tags = {"tags": ["\ud800"]} if call[0] == "set" else {}
+            with pytest.raises(InvalidArgument, match="tag is"):
+                door(cache, *call, **tags)
+        assert cache.stats()["l2"]["errors"] == {}
