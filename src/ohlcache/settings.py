@@ -97,7 +97,7 @@ class MemoryTierSettings(_Section):
 class RedisTierSettings(_Section):
     """Values in Redis. timeout_seconds bounds what a request may wait for it."""
 
-    redis_url: str
+    redis_url: str = Field(repr=False)  # may hold a password
     max_size_mb: float | None = Field(default=2048, gt=0)
     timeout_seconds: float = Field(default=0.25, gt=0)
 
@@ -105,7 +105,7 @@ class RedisTierSettings(_Section):
 class DatabaseTierSettings(_Section):
     """Values in SQLite (``sqlite:///cache.db``) or PostgreSQL (``postgresql://…``)."""
 
-    url: str
+    url: str = Field(repr=False)  # may hold a password
     max_size_mb: float | None = Field(default=4096, gt=0)
     timeout_seconds: float = Field(default=5.0, gt=0)
 
@@ -133,7 +133,7 @@ class CacheSettings(_Section):
 class PoolSettings(_Section):
     """A named pool of connections. Times in seconds."""
 
-    url: str
+    url: str = Field(repr=False)  # may hold a password
     min_size: int = Field(default=2, ge=0)
     max_size: int = Field(default=10, ge=1)
     max_idle_time: float = Field(default=300, gt=0)
@@ -230,5 +230,15 @@ def checked_section(kind: type[Section], where: str, fields: Mapping[str, Any]) 
 def _explained(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
-    shown = "secret" if key.endswith("_key") else repr(first.get("input"))
-    return f"setting {key} is {shown}: {first['msg']}"
+    is_unknown = first["type"] == "extra_forbidden"
+    return f"setting {key} is {_shown(key, first.get('input'), is_unknown)}: {first['msg']}"
+
+
+def _shown(key: str, value: Any, is_unknown: bool) -> str:
+    """The value, unless it could be, or hold, a password or a key."""
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    is_text = isinstance(value, str) and "://" not in value
+    if is_text and not is_unknown and not key.endswith(("_key", "url")):
+        return repr(value)
+    return f"a {type(value).__name__} (not shown)"

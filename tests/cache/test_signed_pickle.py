@@ -58,7 +58,7 @@ def test_who_does_not_runs_nothing_and_sees_a_miss(make_cache, tiers, nearest, d
     stats = reader.stats()
     assert stats[nearest]["refused"] == 1
     assert stats["categories"]["default"][nearest]["refused"] == 1
-    assert stats[nearest]["errors"] == {}
+    assert stats[nearest]["errors"] == {"ValueRefused": 1}
     assert door(reader, "get_or_load", "k", door.loader(lambda: "mine")) == "mine"
 
 

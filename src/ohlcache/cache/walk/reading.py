@@ -146,10 +146,9 @@ class _SharedRead:
                 continue
             key = self._wanted[full]
             if not self._has_confirmed(key, state):
-                decode = partial(self._decoded, link, record)
+                decode = partial(self._decoded, link, key, state, record, damaged)
                 value = (yield decode) if len(record.payload) > LARGE else decode()
                 if value is MISS:
-                    damaged[key] = state.stamp
                     continue
                 self._keep(key, value, state, record)
             taken[full] = state, record
@@ -195,13 +194,16 @@ class _SharedRead:
         self._found[key] = self._shelf.opened(entry)
         return True
 
-    def _decoded(self, link: Link, record: Record) -> Any:
+    def _decoded(
+        self, link: Link, key: str, state: Stored, record: Record, damaged: dict[str, int]
+    ) -> Any:
         """The value of a record; MISS when it cannot be had."""
         try:
             return self._reader.value(record)
         except ValueDamaged:
             self._shelf.counters.count(f"{link.name}.damaged")
-        except ValueRefused:  # a signature that is bad, or missing: somebody else's doing
+            damaged[key] = state.stamp
+        except ValueRefused:  # signed with another key: not ours to remove
             self._shelf.counters.count(f"{link.name}.refused")
             link.counters.count("error:ValueRefused")
         return MISS
