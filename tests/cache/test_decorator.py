@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
+import subprocess
+import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 
 import numpy as np
@@ -98,12 +102,30 @@ class TestKeys:
         assert feature("ab") == "ababab"
 
     def test_a_template_that_does_not_fit_is_named(self, cache):
-        @cache.cached(key="{symbl}")
-        def price(symbol):
-            return 1
-
         with pytest.raises(InvalidArgument, match="'{symbl}'.*use symbol"):
-            price("BTC")
+
+            @cache.cached(key="{symbl}")
+            def price(symbol): ...
+
+        @cache.cached(key="{symbol.name}")
+        def named(symbol): ...
+
+        with pytest.raises(InvalidArgument, match="'{symbol.name}'.*named do not fill"):
+            named("BTC")
+
+    @pytest.mark.parametrize("key", ["price", "{}", "{0}", "{symbol", "{quote}:{symbol:{width}}"])
+    def test_a_template_has_to_name_parameters(self, cache, key):
+        with pytest.raises(InvalidArgument, match="key"):
+
+            @cache.cached(key=key)
+            def price(symbol, quote="USDT"): ...
+
+    def test_a_function_without_parameters_may_have_a_fixed_key(self, cache):
+        @cache.cached(key="symbols")
+        def symbols():
+            return ["BTC"]
+
+        assert symbols() == cache.get("symbols") == ["BTC"]
 
     def test_a_callable_makes_the_key(self, cache, runs):
         @cache.cached(key=lambda connection, symbol: ("price", symbol))
@@ -143,6 +165,127 @@ class TestKeys:
         assert [make(True)(), make(False)()] == [1, 2]
 
 
+def scaled(cache, factor, runs):
+    """A function that another call of this one makes under the same name."""
+
+    @cache.cached()
+    def scale(value):
+        runs()
+        return factor * value
+
+    return scale
+
+
+class Count:
+    """Counts calls; has no content, as a connection has none."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+
+
+def nothing():
+    pass
+
+
+class TestFunctionsOfOneName:
+    def test_closures_over_other_values_are_apart(self, cache):
+        two, three = scaled(cache, 2, nothing), scaled(cache, 3, nothing)
+        assert [two(5), three(5), two(5), three(5)] == [10, 15, 10, 15]
+
+    def test_closures_over_equal_values_share(self, cache):
+        scaled(cache, 2, nothing)(5)
+        again = scaled(cache, 2, nothing)
+        assert again(5) == 10
+        assert again.cache_info() == (1, 0, 0)
+
+    def test_closures_over_what_has_no_content_are_apart(self, cache):
+        one, other = Count(), Count()
+        first, second = scaled(cache, 2, one), scaled(cache, 2, other)
+        assert [first(5), second(5), first(5), second(5)] == [10] * 4
+        assert (one.calls, other.calls) == (1, 1)
+        first.invalidate(5)
+        assert first(5) == 10
+        assert (one.calls, other.calls) == (2, 1)
+
+    def test_lambdas_are_apart(self, cache):
+        double, triple = (cache.cached()(one) for one in (lambda x: 2 * x, lambda x: 3 * x))
+        assert [double(5), triple(5), double(5), triple(5)] == [10, 15, 10, 15]
+
+    def test_a_function_may_close_over_itself_and_over_helpers_defined_later(self, cache):
+        def make(step):
+            @cache.cached()
+            def down(n):
+                return n if n <= 0 else down(less(n))
+
+            if step == 1:
+
+                def less(n):
+                    return n - 1
+
+            else:
+
+                def less(n):
+                    return n - 2
+
+            return down
+
+        assert [make(1)(5), make(2)(5)] == [0, -1]
+        again = make(2)
+        assert again(5) == -1
+        assert again.cache_info().loads == 0
+
+
+SCRIPT = """
+import sys
+import ohlcache
+
+cache = ohlcache.CacheManager({"cache": {"l3": {"url": sys.argv[1]}}})
+
+@cache.cached()
+def fee(amount):
+    return amount * RATE
+
+@cache.cached()
+def applied(function, amount):
+    return function(amount)
+
+def rule(amount):
+    return amount * RATE
+
+print(fee(10), applied(rule, 10), fee.cache_info().loads + applied.cache_info().loads)
+cache.close()
+"""
+
+
+class TestScripts:
+    @staticmethod
+    def run(script, code, store):
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(code)
+        done = subprocess.run(
+            [sys.executable, script, f"sqlite:///{store}"],
+            env={"PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.split()
+
+    def test_a_script_finds_its_values_and_no_other_script_does(self, tmp_path):
+        store = tmp_path / "cache.db"
+        one, other = tmp_path / "a" / "bot.py", tmp_path / "b" / "bot.py"
+        code = SCRIPT.replace("RATE", "2")
+        assert self.run(one, code, store) == ["20", "20", "2"]
+        assert self.run(one, "\n# a comment\n" + code, store) == ["20", "20", "0"]
+        assert self.run(one, SCRIPT.replace("RATE", "3"), store) == ["30", "30", "2"]
+        # The code is the same, but not what the name means.
+        assert self.run(one, "RATE = 4\n" + SCRIPT, store) == ["40", "40", "2"]
+        assert self.run(other, "RATE = 5\n" + SCRIPT, store)[0] == "50"
+
+
 class TestWhatTheFunctionGets:
     def test_the_signature_is_kept(self, cache):
         @cache.cached()
@@ -167,6 +310,42 @@ class TestWhatTheFunctionGets:
         assert price.refresh(symbol="A") == 3
         assert price("A") == 3
         price.invalidate("never asked for")
+        assert price.cache_info() == (3, 2, 3)
+
+    def test_another_spelling_of_a_call_is_a_hit(self, cache):
+        @cache.cached()
+        def price(symbol, days=1, options=()):
+            return 1
+
+        price("A")
+        for _ in range(2):
+            price("A", 1)
+            price(symbol="A")
+            price("A", days=1)
+        assert price.cache_info() == (6, 1, 1)
+        for _ in range(3):
+            price("A", options=[1])
+        assert price.cache_info() == (8, 2, 2)
+
+    def test_a_removed_value_is_a_miss(self, cache):
+        @cache.cached()
+        def price(symbol):
+            return 1
+
+        price("A")
+        cache.clear()
+        price("A")
+        assert price.cache_info() == (0, 2, 2)
+
+    def test_wrong_arguments_name_the_function(self, cache):
+        @cache.cached(tags=lambda symbol: symbol)
+        def price(symbol): ...
+
+        for call in (price, price.invalidate, price.refresh):
+            with pytest.raises(TypeError, match=r"price\(\) missing a required argument: 'symbol'"):
+                call()
+            with pytest.raises(TypeError, match=r"price\(\) got an unexpected.*'days'"):
+                call("A", days=1)
 
     def test_none_is_cached(self, cache, runs):
         @cache.cached()
@@ -200,12 +379,82 @@ class TestWhatTheFunctionGets:
         price("B")
         assert runs == ["A", "B", "A"]
 
+    def test_tags_may_be_templates(self, cache, runs):
+        @cache.cached(tags=("prices", "symbol:{symbol}", "days:{days}"))
+        def price(symbol, days=1):
+            runs.append(symbol)
+            return 1
+
+        for tag, again in (("symbol:A", ["A"]), ("days:1", ["A", "B"]), ("symbol:", [])):
+            price("A"), price("B")
+            runs.clear()
+            cache.invalidate_tag(tag)
+            price("A"), price("B")
+            assert runs == again
+        cache.invalidate_tag("prices")
+        price("B")
+        assert runs == ["B"]
+
     def test_a_generator_is_refused(self, cache):
         with pytest.raises(InvalidArgument, match="generator"):
 
             @cache.cached()
             def rows():
                 yield 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"category": 5}, "category is 5"),
+            ({"category": len}, r"category is <built-in.*write @cached\(\)"),
+            ({"ttl_seconds": "60"}, "ttl_seconds is '60'"),
+            ({"ttl_seconds": -1}, "ttl_seconds is -1"),
+            ({"ttl_seconds": True}, "ttl_seconds is True"),
+            ({"ttl_seconds": float("nan")}, "ttl_seconds is nan"),
+            ({"ttl_seconds": timedelta(-1)}, "ttl_seconds is datetime"),
+            ({"key": 5}, "key is 5"),
+            ({"tags": 5}, "tags is 5"),
+            ({"tags": ["a", 5]}, r"tags is \['a', 5\]"),
+            ({"tags": "{symbl}"}, "no parameter 'symbl'"),
+            ({"tags": "a}"}, "no template"),
+        ],
+    )
+    def test_wrong_options_are_refused_when_decorating(self, cache, arguments, message):
+        with pytest.raises(InvalidArgument, match=message):
+
+            @cache.cached(**arguments)
+            def price(symbol): ...
+
+    @pytest.mark.parametrize("ttl", [60, 60.0, np.float32(60), np.int64(60), timedelta(minutes=1)])
+    def test_the_ttl_is_seconds_or_a_timedelta(self, make_cache, ttl):
+        clock = Clock()
+        cache = make_cache("memory", clock=clock)
+
+        @cache.cached(ttl_seconds=ttl)
+        def price():
+            return 1
+
+        price()
+        clock.seconds = 59
+        price()
+        assert price.cache_info().loads == 1
+        clock.seconds = 61
+        price()
+        assert price.cache_info().loads == 2
+
+    def test_what_has_no_name_of_its_own_needs_a_key(self, cache):
+        class Api:
+            def price(self, symbol):
+                return symbol
+
+            def __call__(self, symbol):
+                return symbol
+
+        for one in (functools.partial(Api().price, "A"), Api(), Api().price):
+            with pytest.raises(InvalidArgument, match="has no name.*key="):
+                cache.cached()(one)
+        assert cache.cached(key="call:{symbol}")(Api())("A") == "A"
+        assert cache.get("call:A") == "A"
 
     def test_an_unknown_category_is_named_at_the_call(self, cache):
         @cache.cached("nowhere")
@@ -247,6 +496,64 @@ class TestMethods:
         venue = Venue("a")
         venue.name = "abc"
         assert venue.fee() == 3
+
+    def test_classmethods_and_staticmethods(self, cache, runs):
+        class A:
+            @classmethod
+            @cache.cached()
+            def c(cls, x):
+                runs.append(x)
+                return cls.__name__, x
+
+            @staticmethod
+            @cache.cached()
+            def s(x):
+                runs.append(x)
+                return x
+
+        class B(A):
+            pass
+
+        for _ in range(3):
+            assert [A.c(1), B.c(1), A().c(1), A.s(3)] == [("A", 1), ("B", 1), ("A", 1), 3]
+        assert runs == [1, 1, 3]
+        A.c.invalidate(1)
+        assert [A.c(1), B.c(1)] == [("A", 1), ("B", 1)]
+        assert A.c.refresh(x=1) == ("A", 1)
+        A.s.invalidate(3)
+        assert [A.s(3), A.s.refresh(3)] == [3, 3]
+        assert runs == [1, 1, 3, 1, 1, 3, 3]
+        assert A.c.cache_info() == (8, 3, 4)
+
+    @pytest.mark.parametrize("binder", [classmethod, staticmethod])
+    def test_they_stand_above(self, cache, binder):
+        with pytest.raises(InvalidArgument, match=f"write @{binder.__name__} above @cached"):
+
+            class A:
+                @cache.cached()
+                @binder
+                def price(x): ...  # noqa: N805
+
+    def test_instances_without_room_for_weak_references_are_named(self, cache):
+        class Bare:
+            __slots__ = ()
+
+            @cache.cached()
+            def price(self):
+                return 1
+
+            @cache.cached(key="bare")
+            def fixed(self):
+                return 1
+
+        with pytest.raises(TypeError, match=r"Bare.*add '__weakref__'.*key="):
+            Bare().price()
+        assert Bare().fixed() == 1
+
+        class Weak(Bare):
+            __slots__ = ("__weakref__",)
+
+        assert Weak().price() == 1
 
     def test_instances_are_not_kept_alive(self, cache):
         import gc
@@ -352,6 +659,38 @@ class TestBulk:
         asyncio.run(main())
         assert sorted(symbol for run in runs for symbol in run) == ["A", "A", "B", "C"]
 
+    def test_each_key_counts(self, cache):
+        @cache.cached(bulk="symbols")
+        def prices(symbols):
+            return dict.fromkeys(symbols, 1)
+
+        prices(["A", "B"])
+        prices(["A", "B", "C"])
+        prices.refresh(["A"])
+        assert prices.cache_info() == (2, 3, 3)
+
+    def test_a_text_is_no_list_of_keys(self, cache):
+        @cache.cached(bulk="symbols")
+        def prices(symbols): ...
+
+        for call in (prices, prices.invalidate, prices.refresh):
+            with pytest.raises(InvalidArgument, match=r"symbols of .*prices is 'BTC'.*a list"):
+                call("BTC")
+
+    def test_a_callable_makes_the_key_of_each(self, cache):
+        @cache.cached(bulk="symbols", key=lambda quote, symbols: f"{symbols}/{quote}")
+        def prices(quote, symbols, /):
+            return dict.fromkeys(symbols, 1)
+
+        assert prices("USDT", ["A", "B"]) == {"A": 1, "B": 1}
+        assert cache.get("B/USDT") == 1
+
+    def test_tags_are_of_the_whole_call(self, cache):
+        with pytest.raises(InvalidArgument, match="tags name 'symbols'.*another"):
+
+            @cache.cached(bulk="symbols", tags="{symbols}")
+            def prices(symbols): ...
+
     def test_the_parameter_has_to_exist(self, cache):
         with pytest.raises(InvalidArgument, match="bulk is 'symbls'"):
 
@@ -359,7 +698,34 @@ class TestBulk:
             def prices(symbols): ...
 
 
+class Clock:
+    """A clock that goes when the test says so."""
+
+    seconds = 0.0
+
+    def monotonic(self):
+        return self.seconds
+
+    def wall(self):
+        return 1.7e9 + self.seconds
+
+
 class TestProcessWide:
+    def test_no_parentheses_are_needed(self, runs):
+        @ohlcache.cached
+        def price(symbol):
+            runs.append(symbol)
+            return symbol
+
+        try:
+            assert price("A") == price(symbol="A") == "A"
+            assert runs == ["A"]
+            price.invalidate("A")
+            assert price("A") == "A"
+            assert runs == ["A", "A"]
+        finally:
+            ohlcache.get_cache_manager().close()
+
     def test_the_decorator_uses_the_cache_of_the_process(self, monkeypatch, tmp_path, runs):
         config = tmp_path / "ohlcache.yaml"
         config.write_text("cache: {categories: {signals: {ttl_seconds: 5}}}\n")

@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohlcache.cache.keys.fingerprint import fingerprint
+from ohlcache.cache.keys.functions import function_name
 from ohlcache.cache.keys.text import arguments_text, key_text
 
 
@@ -162,6 +163,47 @@ def test_a_value_that_holds_itself_is_refused():
     value.append(value)
     with pytest.raises(TypeError, match="holds itself"):
         fingerprint(value)
+
+
+class TestFunctionNames:
+    def test_a_function_of_a_module_has_its_name(self):
+        assert function_name(key_text) == "ohlcache.cache.keys.text.key_text"
+
+    def test_a_local_function_has_that_of_its_code_and_closure(self):
+        def make(value):
+            def inner(x, y=0):
+                return x + value
+
+            return inner
+
+        def other(value):
+            def inner(x, y=0):
+                return x - value
+
+            inner.__qualname__ = make(0).__qualname__
+            return inner
+
+        assert function_name(make([1])) == function_name(make([1]))
+        assert len({function_name(one) for one in (make(1), make(1.0), make(2), other(1))}) == 4
+        assert function_name(make(make(1))) != function_name(make(make(2)))
+        with pytest.raises(TypeError, match=r"builtins\.object"):
+            function_name(make(object()))
+
+    def test_what_nested_code_does_counts(self):
+        made = []
+        for text in ("[2 * x for x in y]", "[3 * x for x in y]", "[x * 2 for x in y]"):
+            space = {}
+            exec(f"f = lambda y: {text}", space)
+            made.append(function_name(space["f"]))
+        assert len(set(made)) == 3
+
+    def test_where_it_stands_does_not_count(self):
+        made = []
+        for text in ("f = lambda y: y", "\n\n# moved\nf = lambda y:   y"):
+            space = {}
+            exec(text, space)
+            made.append(function_name(space["f"]))
+        assert made[0] == made[1]
 
 
 @pytest.mark.parametrize("key", ["", "BTC/USDT:USDT", "é x", "a" * 200])

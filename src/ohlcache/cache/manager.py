@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from ohlcache.cache.categories import CacheCategory, overlaid
 from ohlcache.cache.clock import Clock
-from ohlcache.cache.decorate import Cached, KeyMaker
+from ohlcache.cache.decorate import Cached, KeyMaker, TagMaker
 from ohlcache.cache.keys import DERIVED, KeyText, key_text
 from ohlcache.cache.parts import Parts
 from ohlcache.cache.requests import Requests, Seconds
@@ -352,13 +352,13 @@ class CacheManager:
     def cached(
         self,
         category: Category = CacheCategory.DEFAULT,
-        ttl_seconds: float | None = None,
+        ttl_seconds: Seconds = None,
         *,
         key: KeyMaker = None,
-        tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+        tags: TagMaker = (),
         bulk: str | None = None,
     ) -> Cached:
-        """:func:`ohlcache.cached` on this cache."""
+        """:func:`ohlcache.cached` on this cache; always with parentheses."""
         return Cached(lambda: self, category, ttl_seconds, key=key, tags=tags, bulk=bulk)
 
     @property

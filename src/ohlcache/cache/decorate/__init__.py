@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ohlcache.cache.decorate.calls import KeyMaker
+from ohlcache.cache.decorate.checks import KeyMaker, Seconds, TagMaker
 from ohlcache.cache.decorate.decorator import Cached, CachedFunction, CacheInfo
 
 __all__ = [
@@ -10,4 +10,6 @@ __all__ = [
     "Cached",
     "CachedFunction",
     "KeyMaker",
+    "Seconds",
+    "TagMaker",
 ]

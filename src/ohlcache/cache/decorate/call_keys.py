@@ -86,20 +86,18 @@ class CallKeys:
             arguments = {**arguments, self.owner: identity(arguments[self.owner])}
         return KeyText(arguments_text(self._name, arguments.items()))
 
-    def texts(self, call: Bound) -> dict[KeyText, Any]:
+    def texts(self, call: Bound) -> dict[str, Any]:
         """The keys that a bulk call is for, with the item of its list that each belongs to."""
         assert self.bulk is not None
         items = call.arguments[self.bulk]
         if isinstance(items, str | bytes) or not isinstance(items, Iterable):
-            raise InvalidArgument(
-                f"{self.bulk} of {self._label} is {items!r}: give a list of keys"
-            )
+            raise InvalidArgument(f"{self.bulk} of {self._label} is {items!r}: give a list of keys")
         return {self.text(self.restricted(call, item)): item for item in items}
 
     def restricted(self, call: Bound, items: Any) -> Bound:
         """A bulk call for these items."""
         assert self.bulk is not None
-        return Bound(self._signature, {**call.arguments, self.bulk: items})  # type: ignore[arg-type]
+        return Bound(self._signature, {**call.arguments, self.bulk: items})
 
     def tags(self, call: Bound, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterable[str]:
         """The tags of a call."""

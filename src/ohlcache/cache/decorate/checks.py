@@ -33,12 +33,12 @@ def checked_seconds(ttl: Any) -> float | None:
     if ttl is None:
         return None
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not 0 <= seconds < math.inf:
-        raise InvalidArgument(
-            f"ttl_seconds is {ttl!r}: give seconds, 0 or more, or a timedelta; None is the "
-            "category's"
-        )
-    return float(seconds)
+    is_number = isinstance(seconds, Real) and not isinstance(seconds, bool)
+    if is_number and 0 <= float(seconds) < math.inf:
+        return float(seconds)
+    raise InvalidArgument(
+        f"ttl_seconds is {ttl!r}: give seconds, 0 or more, or a timedelta; None is the category's"
+    )
 
 
 def checked_key(key: Any) -> KeyMaker:

@@ -2,20 +2,27 @@
 
 A call becomes a key: the function's qualified name and its bound arguments, defaults filled in, so
 that ``f(1)``, ``f(x=1)`` and ``f(1, y=default)`` are the same. Arguments count by type and content.
-Making that text takes microseconds, so calls whose arguments are plain scalars are looked up by the
-arguments themselves first; the index holds texts only and is thrown away when it grows.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
-from ohlcache.cache.decorate.calls import Answers, Calls, KeyMaker
-from ohlcache.cache.shelves import MISS
-from ohlcache.errors import InvalidArgument
+from ohlcache.cache.decorate.calls import Answers, Calls
+from ohlcache.cache.decorate.checks import (
+    KeyMaker,
+    Seconds,
+    TagMaker,
+    checked_category,
+    checked_function,
+    checked_key,
+    checked_seconds,
+    checked_tags,
+)
+from ohlcache.cache.decorate.hits import Raw
+from ohlcache.cache.decorate.method import CachedMethod
 
 Arguments = ParamSpec("Arguments")
 Value_co = TypeVar("Value_co", covariant=True)
@@ -24,7 +31,8 @@ Value_co = TypeVar("Value_co", covariant=True)
 class CacheInfo(NamedTuple):
     """What the cache did for one function in this process.
 
-    hits: calls answered from memory; misses: calls that had to look further.
+    hits: calls that memory answered; misses: calls that it could not answer. Of a bulk function
+        each key counts, not each call.
     loads: times that the function itself ran.
     """
 
@@ -61,86 +69,52 @@ class Cached:
         self,
         cache: Callable[[], Answers],
         category: str,
-        ttl_seconds: float | None,
+        ttl_seconds: Seconds,
         *,
         key: KeyMaker,
-        tags: Iterable[str] | Callable[..., Iterable[str]],
+        tags: TagMaker,
         bulk: str | None,
     ) -> None:
         self._cache = cache
-        self._category = category
-        self._ttl = ttl_seconds
-        self._key = key
-        self._tags = tags if callable(tags) or isinstance(tags, str) else tuple(tags)
+        self._category = checked_category(category)
+        self._ttl = checked_seconds(ttl_seconds)
+        self._key = checked_key(key)
+        self._tags = checked_tags(tags)
         self._bulk = bulk
 
     def __call__(
         self, function: Callable[Arguments, Value_co]
     ) -> CachedFunction[Arguments, Value_co]:
         """The function, answering from the cache. Raises InvalidArgument for one that cannot be."""
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise InvalidArgument(
-                f"function {function.__qualname__} is a generator, which can be read only once: "
-                "return a list"
-            )
+        checked_function(function, self._key)
         calls = Calls(
             function, self._cache, self._category, self._ttl, self._key, self._tags, self._bulk
         )
-        plain = _async_wrapper(calls) if calls.is_async else _wrapper(calls)
+        plain: Any = _async_wrapper(calls) if calls.is_async else _wrapper(calls)
         functools.update_wrapper(plain, function)
-        _equip(plain, calls)
-        equipped: Any = CachedMethod(plain, calls) if calls.is_method else plain
-        return equipped  # type: ignore[no-any-return]
+        plain.invalidate = calls.invalidate
+        plain.refresh = calls.arefresh if calls.is_async else calls.refresh
+        plain.cache_info = lambda: CacheInfo(calls.hits.count, calls.misses, calls.loads)
+        return CachedMethod(plain) if calls.is_method else plain  # type: ignore[return-value]
 
 
-def _wrapper(calls: Calls) -> Any:
-    find, load = _finder(calls), calls.load
-
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        value = find(args, kwargs)
-        return load(args, kwargs) if value is MISS else value
-
-    return wrapper
+def _wrapper(calls: Calls) -> Callable[..., Any]:
+    return calls.hits.finder(calls.load, is_method=calls.is_method)
 
 
-def _async_wrapper(calls: Calls) -> Any:
-    find, aload = _finder(calls), calls.aload
+class _Unanswered(NamedTuple):
+    """A call that memory did not answer."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    raw: Raw
+
+
+def _async_wrapper(calls: Calls) -> Callable[..., Any]:
+    find, aload = calls.hits.finder(_Unanswered, is_method=calls.is_method), calls.aload
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        value = find(args, kwargs)
-        return await aload(args, kwargs) if value is MISS else value
+        found = find(*args, **kwargs)
+        return await aload(*found) if type(found) is _Unanswered else found
 
     return wrapper
-
-
-def _finder(calls: Calls) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
-    return calls.find_method if calls.is_method else calls.find
-
-
-def _equip(wrapper: Any, calls: Calls) -> None:
-    wrapper.invalidate = calls.invalidate
-    wrapper.refresh = calls.arefresh if calls.is_async else calls.refresh
-    wrapper.cache_info = lambda: CacheInfo(calls.hits, calls.misses, calls.loads)
-
-
-class CachedMethod:
-    """A cached method: bound to an instance it has ``invalidate`` and the rest bound as well."""
-
-    def __init__(self, plain: Any, calls: Calls) -> None:
-        functools.update_wrapper(self, plain)
-        self._plain = plain
-        self._calls = calls
-        _equip(self, calls)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it with the instance as the first argument."""
-        return self._plain(*args, **kwargs)
-
-    def __get__(self, instance: Any, owner: Any) -> Any:
-        if instance is None:
-            return self
-        bound = functools.partial(self._plain, instance)
-        bound.invalidate = functools.partial(self.invalidate, instance)  # type: ignore[attr-defined]
-        bound.refresh = functools.partial(self.refresh, instance)  # type: ignore[attr-defined]
-        bound.cache_info = self.cache_info  # type: ignore[attr-defined]
-        return bound

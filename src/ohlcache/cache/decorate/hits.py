@@ -33,13 +33,12 @@ class Hits:
         self.shelf: Any = _Nowhere
         self._index: dict[Raw, str] = {}
 
-    def learn(self, raw: Raw, args: tuple[Any, ...], kwargs: dict[str, Any], text: str) -> None:
-        """The text of a call, unless it depends on more than on scalars."""
-        if not all(map(_is_plain, (*args, *kwargs.values()))):
-            return
-        if len(self._index) >= _MOST_INDEXED:
-            self._index.clear()
-        self._index[raw] = text
+    def learn(self, raw: Raw, arguments: int, text: str) -> None:
+        """The text of a call of so many arguments, if these are plain scalars."""
+        if all(map(_is_plain, raw[:arguments] if type(raw) is tuple else (raw,))):
+            if len(self._index) >= _MOST_INDEXED:
+                self._index.clear()
+            self._index[raw] = text
 
     def finder(self, otherwise: Otherwise, *, is_method: bool) -> Callable[..., Any]:
         """A function that answers what memory can, and has ``otherwise`` answer the rest."""
@@ -47,24 +46,22 @@ class Hits:
         index = self._index
 
         def find(*args: Any, **kwargs: Any) -> Any:
+            raw: Raw
             given = args
             if is_method and args:
                 owner = args[0]
                 given = (known_identities.get(id(owner), owner), *args[1:])
-            raw: Raw
-            if len(given) == 1 and not kwargs:
-                raw = given[0]
+            if kwargs:
+                raw = _raw_of_named(given, kwargs)
+            elif len(given) == 1:
+                (raw,) = given
                 if type(raw) is not str:
                     raw = (raw, type(raw))
-            elif len(given) == 2 and not kwargs:
+            elif len(given) == 2:
                 one, two = given
                 raw = (one, two, type(one), type(two))
-            elif len(given) == 1 and len(kwargs) == 1:
-                (one,), ((name, two),) = given, kwargs.items()
-                raw = (one, two, type(one), type(two), name)
             else:
-                given += (*kwargs.values(),)
-                raw = (*given, *map(type, given), *kwargs)
+                raw = (*given, *map(type, given))
             shelf = self.shelf
             try:
                 entry = shelf.entries[index[raw]]
@@ -72,14 +69,22 @@ class Hits:
                 return otherwise(args, kwargs, raw)
             if entry.fresh_until <= shelf.monotonic() or entry.epoch is not shelf.trust.epoch:
                 return otherwise(args, kwargs, raw)
+            entry.hits += 1
             value = entry.value if entry.reveal is None else entry.reveal(entry)
             if value is ABSENT:
                 return otherwise(args, kwargs, raw)
-            entry.hits += 1
             self.count += 1
             return value
 
         return find
+
+
+def _raw_of_named(given: tuple[Any, ...], kwargs: dict[str, Any]) -> Raw:
+    if len(given) == 1 and len(kwargs) == 1:  # the same as below, faster
+        (one,), ((name, two),) = given, kwargs.items()
+        return (one, two, type(one), type(two), name)
+    given += (*kwargs.values(),)
+    return (*given, *map(type, given), *kwargs)
 
 
 def _is_plain(value: Any) -> bool:

@@ -47,7 +47,7 @@ def _remember(owner: Any, text: str) -> None:
     except TypeError:
         kind = type(owner)
         raise TypeError(
-            f"{kind.__module__}.{kind.__qualname__} has __slots__ without '__weakref__', so that "
-            "its instances cannot be told apart: add '__weakref__' to them, or give key="
+            f"{kind.__module__}.{kind.__qualname__} has instances that cannot be told apart: "
+            "add '__weakref__' to its __slots__, or give key="
         ) from None
     known_identities[number] = text
