@@ -85,9 +85,10 @@ def _pandas_size(value: Any) -> float | None:
     import pandas as pd
 
     if isinstance(value, pd.DataFrame):
-        columns = [value.iloc[:, i] for i, kind in enumerate(value.dtypes) if _is_object(kind)]
-        size = float(value.memory_usage(index=True, deep=False).sum())
-        return size + sum(map(_column_size, columns)) + _index_size(value.index)
+        size = float(value.index.memory_usage(deep=False)) + _index_size(value.index)
+        for position, kind in enumerate(value.dtypes):
+            size += _frame_column_size(value, position, kind)
+        return size
     if isinstance(value, pd.Series):
         size = float(value.memory_usage(index=True, deep=False))
         return (
@@ -107,6 +108,16 @@ def _is_object(dtype: Any) -> bool:
 def _index_size(index: Any) -> float:
     """The objects of an index; its array is counted already."""
     return _column_size(index) if _is_object(index.dtype) and index.nlevels == 1 else 0.0
+
+
+def _frame_column_size(frame: Any, position: int, dtype: Any) -> float:
+    import numpy as np
+
+    if isinstance(dtype, np.dtype) and not dtype.hasobject:
+        return float(dtype.itemsize * len(frame))  # a series of it would be slow to make
+    column = frame.iloc[:, position]
+    size = float(column.memory_usage(index=False, deep=False))
+    return size + (_column_size(column) if _is_object(dtype) else 0.0)
 
 
 def _column_size(column: Any) -> float:
