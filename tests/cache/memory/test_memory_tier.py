@@ -117,6 +117,21 @@ def test_an_expired_entry_leaves_before_any_live_one(policy, clock):
     assert tier.stats()["evictions"]["policy"] == 0
 
 
+def test_no_live_entry_goes_while_an_expired_one_is_held(policy, clock):
+    tier = MemoryTier(max_entries=200, policy=policy, clock=clock)
+    draw = random.Random(11)
+    kinds = set()
+    for key in range(4000):
+        clock.now += draw.random() / 20
+        before = dict(tier.entries)
+        expired = {held for held, entry in before.items() if entry.expires <= clock.now}
+        tier.set(key, "value", draw.choice((0.5, 5, 500, None)))
+        gone = before.keys() - tier.entries.keys()
+        assert gone <= expired if expired else len(gone) <= 1
+        kinds.add((bool(expired), bool(gone)))
+    assert {(True, True), (False, True)} <= kinds
+
+
 def test_a_ttl_of_zero_is_not_kept_and_takes_the_older_value_along(tier):
     tier.set("key", "old")
     tier.set("key", "new", ttl=0)

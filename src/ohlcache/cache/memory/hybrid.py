@@ -5,16 +5,13 @@ long; where scans and loops do, they must leave it at once. Three settings cover
 LRU, LFU, ARC, SIEVE, S3-FIFO, W-TinyLFU and LIRS reach: `queues` says how each of them works,
 `duel` finds out which one serves best at present.
 
-A hit costs what it costs without a policy, except on the few entries in the duel's sample.
+A hit costs what it costs without a policy.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from ohlcache.cache.memory.duel import Duel
 from ohlcache.cache.memory.entry import Entry
-from ohlcache.cache.memory.policy import unveil
 from ohlcache.cache.memory.queues import Setting, TwoQueues
 
 SETTINGS = {
@@ -30,29 +27,24 @@ class Hybrid(TwoQueues[Entry]):
     def __init__(self) -> None:
         self._settings = list(SETTINGS.values())
         self._duel = Duel(self._settings)
-        self._reveal = self._use
         super().__init__(self._settings[0])
 
     def add(self, entry: Entry, now: float) -> None:
         """A new key."""
         self.insert(entry)
-        mask = self._duel.mask
-        if not mask or not hash((entry.key,)) & mask:  # Duel.samples, without the call
-            self._sample(entry, now)
+        if not hash((entry.key,)) & self._duel.mask:  # Duel.samples, without the call
+            self._compare(entry, now)
 
     def replace(self, old: Entry, new: Entry, now: float) -> None:
         """A use of the key, whose place stays."""
         new.seen = old.seen - old.hits - 1  # its uses go on counting; this was one
         self.swap(old, new)
-        if not self.was_full:
-            new.reveal = self._reveal if old.reveal is self._reveal else new.guard
-        elif self._duel.samples(new.key):
-            self._sample(new, now)
+        if self._duel.samples(new.key):
+            self._compare(new, now)
 
     def convert(self, old: Entry, new: Entry) -> None:
         """The place stays."""
         self.swap(old, new)
-        self._watch(new)
 
     def remove(self, entry: Entry) -> None:
         """The key is not remembered."""
@@ -61,11 +53,7 @@ class Hybrid(TwoQueues[Entry]):
             self._duel.forget(entry.key)
 
     evict = TwoQueues.pop
-
-    def spare(self, entry: Entry) -> None:
-        """It goes to the end of probation."""
-        self.append(entry)
-        self._watch(entry)
+    spare = TwoQueues.append
 
     def clear(self) -> None:
         """Begin anew with the first setting."""
@@ -80,24 +68,16 @@ class Hybrid(TwoQueues[Entry]):
             "setting_changes": self._duel.switches,
         }
 
-    def _sample(self, entry: Entry, now: float) -> None:
+    def _compare(self, entry: Entry, now: float) -> None:
         """An access of a key in the sample, which is not a hit."""
-        entry.reveal = self._reveal
-        if self.was_full:
-            self._duel.fill(self.weight)
-        self._duel.miss(entry.key, entry.weight, entry.expires, now)
+        self._duel.miss(entry, now, self.weight, (self._main, self._probation))
         best = self._settings[self._duel.best]
         if best is not self.setting:
             self.obey(best)
 
-    def _watch(self, entry: Entry) -> None:
-        if self._duel.samples(entry.key):
-            entry.reveal = self._reveal
+    def _split(self) -> None:
+        self._duel.begin(self._main.values())
+        super()._split()
 
-    def _use(self, entry: Entry) -> Any:
-        """A hit of an entry that is in the sample, or was when it was kept."""
-        if self._duel.samples(entry.key):
-            self._duel.noted.append((entry.key, entry.weight, entry.expires))
-        else:
-            entry.reveal = entry.guard
-        return unveil(entry)
+    def _leaves(self, node: Entry) -> None:
+        self._duel.take_hits(node)

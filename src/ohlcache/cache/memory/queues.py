@@ -9,6 +9,9 @@ After S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: FIFO Queues are All You Need for C
 entries crowd others back into it behaves as LIRS (Jiang, Zhang 2002), which loops and scans do not
 hurt; one of 100% is a clock, close to LRU.
 
+What left is remembered in two generations, of which the older is forgotten as a whole when the
+younger has as many keys as are held: between one and two keys for each one held.
+
 Hits need no lock and move nothing: an entry's new uses are counted when it comes to the front of
 its queue. Each step is O(1); an entry that was hit often takes ``most_uses`` rounds to leave.
 """
@@ -19,8 +22,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-_REMEMBERED = 2  # keys remembered for each one held; a setting may look at fewer
-_MOST_REMEMBERED = 2**19
+_MOST_REMEMBERED = 2**18  # keys in either generation of the memory
 _DEMOTIONS = 8  # looked at for one eviction: a new setting moves entries little by little
 _ROUNDS = 4  # other threads may go on hitting what is looked at: then anything will do
 
@@ -31,7 +33,7 @@ class Setting(NamedTuple):
     probation: its share of the weight held.
     uses: how many it takes to leave probation for main.
     most_uses: how many main counts; each is worth one more round.
-    memory: for how many evictions, in numbers of entries held, a key is remembered.
+    memory: for how many evictions, in numbers of entries held, a key counts as used lately.
     demotes: what main has no room for goes to probation again, and not out.
     """
 
@@ -75,8 +77,10 @@ class TwoQueues(Generic[N]):
         self._main_weight = 0
         self._probation: OrderedDict[Hashable, N] = OrderedDict()
         self._main: OrderedDict[Hashable, N] = OrderedDict()
-        self._remembered: OrderedDict[Hashable, int] = OrderedDict()  # key: when it was used last
+        self._remembered: dict[Hashable, int] = {}  # key: when it was used last
+        self._remembered_before: dict[Hashable, int] = {}
         self._evictions = 0
+        self._next_generation = 0  # so many evictions
         self.was_full = False
 
     def __len__(self) -> int:
@@ -84,18 +88,24 @@ class TwoQueues(Generic[N]):
 
     def insert(self, node: N) -> None:
         """A key that is not queued."""
-        weight = node.weight
-        self.weight += weight
+        key = node.key
+        self.weight += node.weight
         node.at = self._evictions
-        if self.was_full:
-            at = self._remembered.pop(node.key, None) if self._remembered else None
-            if at is None or not self._is_recent(at):
-                self._probation[node.key] = node
-                return
+        if self.was_full and not (
+            (key in self._remembered or key in self._remembered_before) and self._is_proved(key)
+        ):
+            self._probation[key] = node
+            return
         # Until there was an eviction nobody knows how much there is room for: all are in main.
-        self._main[node.key] = node
+        self._main[key] = node
         node.is_main = True
-        self._main_weight += weight
+        self._main_weight += node.weight
+
+    def _is_proved(self, key: Hashable) -> bool:
+        """Whether a remembered key is worth a place in main; it is not remembered any more."""
+        before = self._remembered_before.pop(key, 0)
+        at = self._remembered.pop(key, before)
+        return self._is_recent(at)
 
     def _is_recent(self, at: int) -> bool:
         """Whether a key that was used then, and not since, is worth a place in main."""
@@ -134,6 +144,7 @@ class TwoQueues(Generic[N]):
     def append(self, node: N) -> None:
         """A node that was just popped goes to the end of probation instead of out."""
         self._remembered.pop(node.key, None)
+        self._remembered_before.pop(node.key, None)
         node.is_main = False
         node.seen, node.at = node.hits, self._evictions
         self.weight += node.weight
@@ -141,26 +152,38 @@ class TwoQueues(Generic[N]):
 
     def pop(self) -> N:
         """Take out the node that goes next, and remember its key."""
-        if not self.was_full:
-            self.was_full = True
-            self._split()
         probation = self._probation
-        node: N | None = None
         if probation and self._main_weight <= self._most_main * self.weight:
             node = probation.popitem(last=False)[1]
             if node.hits - node.seen >= self._uses_to_prove:
                 self._prove(node)
-                node = None
-        if node is None:
-            node = self._pop_demoting() if self.setting.demotes else self._pop_either()
+                node = self._pop_other()
+        else:
+            node = self._pop_other()
         self.weight -= node.weight
-        self._evictions += 1
-        remembered = self._remembered
-        remembered[node.key] = node.at
-        bound = _REMEMBERED * (len(probation) + len(self._main))
-        while len(remembered) > bound or len(remembered) > _MOST_REMEMBERED:
-            remembered.popitem(last=False)
+        evictions = self._evictions
+        if evictions >= self._next_generation:
+            self._begin_generation()
+        self._remembered[node.key] = node.at
+        self._evictions = evictions + 1
+        if node.hits:
+            self._leaves(node)
         return node
+
+    def _leaves(self, node: N) -> None:
+        """A node that had hits was popped."""
+
+    def _begin_generation(self) -> None:
+        """Forget what was remembered longest."""
+        self._remembered_before, self._remembered = self._remembered, {}
+        self._next_generation = self._evictions + min(len(self) + 1, _MOST_REMEMBERED)
+
+    def _pop_other(self) -> N:
+        """Where the first on probation is not the one that goes."""
+        if not self.was_full:
+            self.was_full = True
+            self._split()
+        return self._pop_demoting() if self.setting.demotes else self._pop_either()
 
     def _split(self) -> None:
         """The newest entries are on probation once there is no room left."""

@@ -22,13 +22,13 @@ from ohlcache.cache.memory.lfu import LFU
 from ohlcache.cache.memory.lru import LRU
 from ohlcache.cache.memory.policy import Policy, unveil
 from ohlcache.cache.memory.sizing import FLAT, size_of
+from ohlcache.cache.memory.tally import Tally
 from ohlcache.errors import InvalidArgument
 
 POLICIES: dict[str, Callable[[], Policy]] = {"hybrid": Hybrid, "lru": LRU, "lfu": LFU}
 
 ENTRY_OVERHEAD = 800  # bytes, measured: the entry and its places in dict, queue, memory and expiry
-_CAUSES = ("policy", "expired", "shrink")
-_COUNTED = (*_CAUSES, "too_large", "compressions", "decompressions")
+_NEVER = math.inf
 _EXPIRED_AT_ONCE = 16  # that a write removes on its way
 
 
@@ -69,11 +69,8 @@ class MemoryTier:
         self.bytes = 0
         self._clock = clock
         self._policy = POLICIES[policy]()
-        self._expiry = Expiry()
-        self._misses = 0
-        self._retired_hits = 0
-        self._sets = 0
-        self._counts = dict.fromkeys(_COUNTED, 0)
+        self._expiry = Expiry(self.entries)
+        self._tally = Tally()
         self._set_limits(max_entries, max_bytes)
 
     # -- reading, without the lock --------------------------------------------------------------
@@ -83,10 +80,10 @@ class MemoryTier:
         try:
             entry = self.entries[key]
         except KeyError:
-            self._misses += 1
+            self._tally.misses += 1
             return default
         if entry.expires <= self._clock():
-            self._misses += 1
+            self._tally.misses += 1
             return default
         entry.hits += 1
         if entry.reveal is None:
@@ -104,8 +101,9 @@ class MemoryTier:
 
         A value larger than ``max_bytes`` is not kept. Raises InvalidArgument for a negative TTL.
         """
+        now = self._clock()
         if ttl is None:
-            self.put(key, value)
+            self._keep(key, value, now, _NEVER, _NEVER, None, None, None)
             return
         try:
             is_valid = ttl >= 0
@@ -113,8 +111,8 @@ class MemoryTier:
             is_valid = False
         if not is_valid:
             raise InvalidArgument(f"ttl is {ttl!r}: give seconds, 0 or more, or None for no end")
-        until = self._clock() + ttl
-        self.put(key, value, fresh_until=until, expires=until)
+        until = now + ttl
+        self._keep(key, value, now, until, until, None, None, None)
 
     def put(
         self,
@@ -134,20 +132,7 @@ class MemoryTier:
         Gives the entry, or None where none was kept because it has expired already or is too
         large; then an older one is gone too.
         """
-        guard = None
-        if type(value) not in FLAT:
-            value, guard = protect(value)
-        if size is None:
-            size = size_of(key) + size_of(value)
-        size += ENTRY_OVERHEAD
-        weight = size if self._weighs_bytes else 1
-        entry = Entry(key, value, size, weight, fresh_until, expires, guard, note, epoch)
-        lock = self.lock
-        lock.acquire()  # half the time of a with statement on an RLock
-        try:
-            return self._keep(entry)
-        finally:
-            lock.release()
+        return self._keep(key, value, self._clock(), fresh_until, expires, note, epoch, size)
 
     def discard(self, key: Hashable) -> bool:
         """Remove a key. Whether it was held."""
@@ -170,7 +155,7 @@ class MemoryTier:
         """Remove everything; what was counted stays."""
         with self.lock:
             for entry in self.entries.values():
-                self._retired_hits += entry.hits
+                self._tally.retired_hits += entry.hits
             self.entries.clear()
             self._policy.clear()
             self._expiry.clear()
@@ -222,25 +207,7 @@ class MemoryTier:
         """
         with self.lock:
             self._expire(self._clock())
-            entries = list(self.entries.values())
-            small = [entry for entry in entries if isinstance(entry.value, Compressed)]
-            saved = sum(entry.value.raw_size - entry.size for entry in small)
-            counts = self._counts
-            return {
-                "hits": self._retired_hits + sum(entry.hits for entry in entries),
-                "misses": self._misses,
-                "sets": self._sets,
-                "too_large": counts["too_large"],
-                "evictions": {cause: counts[cause] for cause in _CAUSES},
-                "entries": len(entries),
-                "bytes": self.bytes,
-                "compressions": counts["compressions"],
-                "decompressions": counts["decompressions"],
-                "compressed_entries": len(small),
-                "compressed_bytes": sum(entry.size for entry in small),
-                "compressed_bytes_saved": saved,
-                **self._policy.stats(),
-            }
+            return self._tally.figures(self.entries.values()) | self._policy.stats()
 
     # -- under the lock -------------------------------------------------------------------------
 
@@ -252,15 +219,74 @@ class MemoryTier:
         self._max_bytes = math.inf if max_bytes is None else max_bytes
         self._weighs_bytes = max_bytes is not None
 
-    def _keep(self, entry: Entry) -> Entry | None:
-        entries, key, size, expires = self.entries, entry.key, entry.size, entry.expires
-        max_bytes, now = self._max_bytes, self._clock()
-        if expires <= now or size > max_bytes:
-            self._counts["too_large"] += expires > now
+    def _keep(
+        self,
+        key: Hashable,
+        value: Any,
+        now: float,
+        fresh_until: float,
+        expires: float,
+        note: Any,
+        epoch: Any,
+        size: int | None,
+    ) -> Entry | None:
+        guard = None
+        if type(value) not in FLAT:
+            value, guard = protect(value)
+        if size is None:
+            size = key.__sizeof__() if type(key) is str else size_of(key)
+            size += value.__sizeof__() if type(value) is str else size_of(value)
+        size += ENTRY_OVERHEAD
+        entry = Entry()
+        entry.key = key
+        entry.value = value
+        entry.size = size
+        entry.weight = size if self._weighs_bytes else 1
+        entry.fresh_until = fresh_until
+        entry.expires = expires
+        entry.reveal = entry.guard = guard
+        entry.note = note
+        entry.epoch = epoch
+        entry.hits = entry.seen = entry.at = 0
+        entry.is_main = False
+        entries, expiry, policy = self.entries, self._expiry, self._policy
+        tally, lock = self._tally, self.lock
+        lock.acquire()  # half the time of a with statement on an RLock
+        try:
+            if expiry.first <= now:
+                self._expire(now, _EXPIRED_AT_ONCE)
+            if key in entries or expires <= now or self._weighs_bytes:
+                if not self._place(entry, now):
+                    return None
+            else:
+                if len(entries) >= self._max_entries:  # then there is nothing left that expired
+                    gone = policy.evict()
+                    del entries[gone.key]
+                    self.bytes -= gone.size
+                    tally.retired_hits += gone.hits
+                    tally.evicted["policy"] += 1
+                policy.add(entry, now)
+            entries[key] = entry
+            self.bytes += size
+            tally.sets += 1
+            if expires != _NEVER:
+                newcomers = expiry.newcomers
+                newcomers.append(key)
+                if expires < expiry.first:  # noqa: PLR1730  # min() takes three times as long
+                    expiry.first = expires
+                if len(newcomers) > expiry.most_newcomers:
+                    expiry.begin_anew()
+            return entry
+        finally:
+            lock.release()
+
+    def _place(self, entry: Entry, now: float) -> bool:
+        """Make room for an entry and tell the policy. Whether it may be kept."""
+        entries, key, size, max_bytes = self.entries, entry.key, entry.size, self._max_bytes
+        if entry.expires <= now or size > max_bytes:
+            self._tally.too_large += entry.expires > now
             self.discard(key)
-            return None
-        if self._expiry.first <= now:
-            self._expire(now, _EXPIRED_AT_ONCE)
+            return False
         old = entries.get(key)
         while (self.bytes + size > max_bytes or len(entries) >= self._max_entries) and (
             old is None or self.bytes - old.size + size > max_bytes
@@ -272,45 +298,40 @@ class MemoryTier:
         else:
             self._policy.replace(old, entry, now)
             self._retire(old)
-        entries[key] = entry
-        self.bytes += size
-        self._sets += 1
-        if expires != math.inf:
-            self._expiry.add(entry, entries)
-        return entry
+        return True
 
     def _make_room(self, cause: str, now: float) -> None:
         """One entry leaves or gets smaller."""
         if self._expiry.first <= now and self._expire(now, 1):
             return
         entry = self._policy.evict()
-        if entry.hits and entry.size >= LARGE and self._is_short_of_bytes(cause):
+        if entry.size >= LARGE and entry.hits and self._is_short_of_bytes(cause):
             smaller = self._compressed(entry)
             if smaller is not None:
                 self._policy.spare(smaller)
                 self._exchange(entry, smaller)
-                self._counts["compressions"] += 1
+                self._tally.compressions += 1
                 return
         del self.entries[entry.key]
         self.bytes -= entry.size
-        self._retired_hits += entry.hits
-        self._counts[cause] += 1
+        self._tally.retired_hits += entry.hits
+        self._tally.evicted[cause] += 1
 
     def _expire(self, now: float, at_most: float = math.inf) -> int:
         """Remove so many entries that have expired; how many it were."""
         removed = 0
         while removed < at_most and self._expiry.first <= now:
-            entry = self.entries.get(self._expiry.pop())
-            if entry is not None and entry.expires <= now:
+            entry = self._expiry.pop(now)
+            if entry is not None:
                 self.discard(entry.key)
                 removed += 1
-        self._counts["expired"] += removed
+        self._tally.evicted["expired"] += removed
         return removed
 
     def _retire(self, entry: Entry) -> None:
         """An entry is no longer held."""
         self.bytes -= entry.size
-        self._retired_hits += entry.hits
+        self._tally.retired_hits += entry.hits
 
     def _reweigh(self) -> None:
         """Another kind of limit rules: the policy begins anew."""
@@ -347,7 +368,7 @@ class MemoryTier:
         size = compressed.raw_size
         raw = entry.with_value(value, size, self._weight(size), guard)
         with self.lock:
-            self._counts["decompressions"] += 1
+            self._tally.decompressions += 1
             is_held = self.entries.get(entry.key) is entry
             if is_held and self.bytes - entry.size + size <= self._max_bytes:
                 self._policy.convert(entry, raw)
