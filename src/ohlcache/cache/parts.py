@@ -92,7 +92,8 @@ class Parts:
         shelf = self.shelves[name] = Shelf(
             name,
             policy,
-            memory or MemoryTier(policy=eviction, clock=self._clock.monotonic),
+            memory
+            or MemoryTier(policy=eviction, clock=self._clock.monotonic, grown=self.budget.enforce),
             links=links,
             trust=coordinating[0].trust if coordinating else Trust(is_live=True),
             versions=self.versions,

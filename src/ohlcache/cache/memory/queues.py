@@ -142,13 +142,14 @@ class TwoQueues(Generic[N]):
             del self._probation[node.key]
 
     def append(self, node: N) -> None:
-        """A node that was just popped goes to the end of probation instead of out."""
+        """A node that was just popped goes to the end of main instead of out."""
         self._remembered.pop(node.key, None)
         self._remembered_before.pop(node.key, None)
-        node.is_main = False
+        node.is_main = True
         node.seen, node.at = node.hits, self._evictions
         self.weight += node.weight
-        self._probation[node.key] = node
+        self._main_weight += node.weight
+        self._main[node.key] = node
 
     def pop(self) -> N:
         """Take out the node that goes next, and remember its key."""

@@ -41,6 +41,8 @@ class MemoryTier:
     policy: which entry goes when there is no room. ``hybrid`` adapts between recency and
         frequency, ``lru`` and ``lfu`` are exact.
     clock: seconds of a clock that never goes back.
+    grown: called, without the lock, after a hit made the tier larger (a compressed value is held
+        decompressed again); for a bound over several tiers.
 
     Arrays and frames are kept as copies and handed out read-only or as shallow copies; other
     values are shared with whoever set or got them: do not change those.
@@ -61,6 +63,7 @@ class MemoryTier:
         max_bytes: int | None = None,
         policy: str = "hybrid",
         clock: Callable[[], float] = time.monotonic,
+        grown: Callable[[], None] | None = None,
     ) -> None:
         if policy not in POLICIES:
             raise InvalidArgument(f"policy is {policy!r}: use one of {', '.join(POLICIES)}")
@@ -68,6 +71,7 @@ class MemoryTier:
         self.lock = threading.RLock()
         self.bytes = 0
         self._clock = clock
+        self._grown = grown
         self._policy = POLICIES[policy]()
         self._expiry = Expiry(self.entries)
         self._tally = Tally()
@@ -370,9 +374,12 @@ class MemoryTier:
         with self.lock:
             self._tally.decompressions += 1
             is_held = self.entries.get(entry.key) is entry
-            if is_held and self.bytes - entry.size + size <= self._max_bytes:
+            is_grown = is_held and self.bytes - entry.size + size <= self._max_bytes
+            if is_grown:
                 self._policy.convert(entry, raw)
                 self._exchange(entry, raw)
+        if is_grown and self._grown is not None:
+            self._grown()
         return unveil(raw)
 
     def _exchange(self, old: Entry, new: Entry) -> None:

@@ -14,14 +14,15 @@ class Budget:
         self.max_bytes = max_bytes
         self._tiers = tiers
 
-    def enforce(self) -> None:
-        """Shrink tiers until the bound holds."""
-        excess = self.held - self.max_bytes
+    def enforce(self, coming: int = 0) -> None:
+        """Shrink tiers until the bound holds, also when so many bytes more are held."""
+        allowed = max(0, self.max_bytes - coming)
+        excess = self.held - allowed
         while excess > 0:
             largest = max(self._tiers(), key=_size)
             if not largest.shrink(excess):
                 return
-            excess = self.held - self.max_bytes
+            excess = self.held - allowed
 
     @property
     def held(self) -> int:

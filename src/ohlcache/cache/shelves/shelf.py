@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ohlcache.cache.clock import Clock
 from ohlcache.cache.links import NAMESPACE, Epoch, Link, Trust, Versions, category_name
-from ohlcache.cache.memory import Entry, MemoryTier
+from ohlcache.cache.memory import Entry, MemoryTier, size_of
 from ohlcache.cache.shelves.budget import Budget
 from ohlcache.cache.shelves.changes import ALWAYS_NEWER, Changes
 from ohlcache.cache.values import Compression, Record
@@ -193,6 +193,9 @@ class Shelf:
         """
         if not self._is_kept:
             return None
+        size = size_of(key) + size_of(value) if size is None else size
+        # Before it is held: afterwards it might be the one that the policy lets go.
+        self._budget.enforce(coming=size)
         with self.tier.lock:
             if not self._changes.allow(key, mark.change, note.stamp):
                 self.counters.count("l1.overtaken")
