@@ -30,7 +30,7 @@ _TIMEFRAMES = {60: 45, 300: 20, 900: 15, 3600: 15, 86_400: 5}  # seconds: share
 class Terms:
     """per_second: requests of each process in a second of the market; skew: of Zipf's law."""
 
-    per_second: int = 200
+    per_second: int = 1000
     skew: float = 1.0
 
 
