@@ -99,8 +99,8 @@ SYNC_ONLY = {
 def test_each_async_door_takes_what_its_sync_twin_takes():
     methods = {
         name: member
-        for name, member in vars(ohlcache.CacheManager).items()
-        if inspect.isfunction(member) and not name.startswith("_")
+        for name, member in inspect.getmembers(ohlcache.CacheManager, inspect.isfunction)
+        if not name.startswith("_")
     }
     async_doors = {name for name, one in methods.items() if inspect.iscoroutinefunction(one)}
     twins = {name for name in methods if name not in async_doors} - SYNC_ONLY

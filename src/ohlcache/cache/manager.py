@@ -8,8 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from weakref import WeakSet
 
 from ohlcache.cache.categories import CacheCategory, overlaid
@@ -22,6 +21,7 @@ from ohlcache.cache.shelves import ABSENT, ALWAYS_NEWER, MISS, Shelf
 from ohlcache.cache.stats import statistics
 from ohlcache.cache.tiers import SharedTier
 from ohlcache.cache.warming import Warming, WarmReport
+from ohlcache.closing import Closing
 from ohlcache.drive import Walk, drive, drive_async
 from ohlcache.errors import InvalidArgument, NotFound
 from ohlcache.settings import (
@@ -38,7 +38,7 @@ _MB = 2**20
 Category = str
 
 
-class CacheManager:
+class CacheManager(Closing):
     """A cache in the nearest place that has a value: memory, Redis, a database, a loader.
 
     Safe to share between threads and tasks; every method that does I/O has an async door with the
@@ -495,32 +495,6 @@ class CacheManager:
         self._parts.close()
         if self._pool is not None:
             self._pool.shutdown(wait=True)
-
-    async def aclose(self) -> None:
-        """:meth:`close` for async code."""
-        await asyncio.to_thread(self.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     # -- small parts ----------------------------------------------------------------------------
 

@@ -7,8 +7,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from weakref import WeakSet
 
 from ohlcache.candles import Block, Interval, Timeframe, to_block, to_frame
@@ -16,6 +15,7 @@ from ohlcache.candles.frames import Frame, FrameKind
 from ohlcache.candles.gaps import Gap, classify, mark_refused
 from ohlcache.candles.instant import Instant, to_ms
 from ohlcache.candles.session import session as session_named
+from ohlcache.closing import Closing
 from ohlcache.drive import drive, drive_async
 from ohlcache.errors import InvalidArgument, UnknownSymbol
 from ohlcache.history.arguments import checked_name, range_ms, symbol_names
@@ -42,7 +42,7 @@ _PARALLEL_READS = 8
 _DERIVED_SHARE = 4  # of the memory, for candles made from finer ones: a fourth
 
 
-class MarketData:
+class MarketData(Closing):
     """Candles of one store, completed from one source. A sync and an async context manager.
 
     Made by ``ohlcache.open``. Safe to share between threads and tasks. Frames handed out share
@@ -394,32 +394,6 @@ class MarketData:
         self._background.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._store.close()
-
-    async def aclose(self) -> None:
-        """:meth:`close` for async code."""
-        await asyncio.to_thread(self.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     # -- arguments ------------------------------------------------------------------------------
 
