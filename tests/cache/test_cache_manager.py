@@ -539,6 +539,15 @@ class TestMemoryBound:
 
 
 class TestStats:
+    def test_what_compression_saves_is_counted(self, make_cache):
+        cache = make_cache("sqlite", categories={"features": {"compression": False}})
+        cache.set("k", "x" * 100_000)
+        cache.set("k", "x" * 100_000, "features")
+        values = {name: one["values"] for name, one in cache.stats()["categories"].items()}
+        assert values["default"]["saved_bytes"] > 0.9 * values["default"]["encoded_bytes"] > 90_000
+        assert values["features"]["saved_bytes"] == 0
+        assert cache.stats()["values"]["saved_bytes"] == values["default"]["saved_bytes"]
+
     def test_every_access_is_counted_where_it_was_answered(self, cache, door, tiers):
         door(cache, "get_or_load", "k", door.loader(lambda: 1))
         door(cache, "get", "k")

@@ -461,6 +461,7 @@ class CacheManager(Closing):
         ``l1``, and ``l2`` and ``l3`` where they are configured: hits, misses, hit_rate, and of
         memory entries, bytes, evictions by cause and what is compressed; of shared tiers errors by
         kind, the breaker, latency (seconds: mean, p50, p99, p999) and the tier's own figures.
+        ``values``: bytes written to shared tiers before compression, and saved by it.
         ``loads``: loads, errors by kind, stale answers, refreshes, waits for leases of others.
         ``categories``: the same for each. Sizes are in bytes, durations in seconds.
         """

@@ -27,6 +27,7 @@ def statistics(parts: Parts) -> dict[str, Any]:
             **_link(link),
             "events": coherence.counters.snapshot(),
         }
+    found["values"] = _summed([category["values"] for category in categories.values()])
     found["loads"] = _summed([category["loads"] for category in categories.values()])
     found["flights"] = len(parts.flights)
     found["categories"] = categories
@@ -48,6 +49,10 @@ def _category(shelf: Shelf) -> dict[str, Any]:
     for link in shelf.links:
         shared = {name: counts.get(f"{link.name}.{name}", 0) for name in _SHARED}
         found[link.name] = _with_rate(shared)
+    found["values"] = {
+        "encoded_bytes": counts.get("encoded_bytes", 0),
+        "saved_bytes": counts.get("saved_bytes", 0),
+    }
     found["loads"] = {
         "loads": counts.get("loads", 0),
         "overtaken": counts.get("loads_overtaken", 0),

@@ -111,7 +111,11 @@ class Writer:
     def _payload(self, shelf: Shelf, value: Any) -> bytes:
         if value is ABSENT:
             return b""
-        return compress(encode(value, signing_key=self._pickle_key), shelf.compression)
+        encoded = encode(value, signing_key=self._pickle_key)
+        payload = compress(encoded, shelf.compression)
+        shelf.counters.count("encoded_bytes", len(encoded))
+        shelf.counters.count("saved_bytes", len(encoded) - len(payload))
+        return payload
 
     def store(
         self, shelf: Shelf, draft: Draft, terms: Terms, mark: Mark, right: Right | None
