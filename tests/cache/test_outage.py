@@ -271,6 +271,16 @@ class TestDatabase:
             assert door(cache, "get", "k") == [1, 2, 3]
             assert cache.stats()["l2"]["hits"] == hits + 1
 
+    def test_a_full_server_does_not_hide_them(self, make, make_cache, server, door):
+        cache = make("redis+sqlite")
+        server.config_set(maxmemory=4_000_000)
+        values = {f"k{number}": os.urandom(300_000) for number in range(20)}
+        door(cache, "set_many", values)
+        wait_until(lambda: cache.stats()["l2"]["replayed"] >= 20)
+        other = make_cache("redis+sqlite", redis_url=server.url)
+        assert door(other, "get_many", values) == values
+        assert door(cache, "get_many", values) == values
+
 
 class TestLeases:
     def test_who_died_while_loading_keeps_nobody_from_it(self, make, server):

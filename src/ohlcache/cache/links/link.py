@@ -205,10 +205,24 @@ class Link:
         for keys in _portions(missed.uncertain):
             yield self.tier.write([Change(key, None, None) for key in keys])
         for keys in _portions(missed.untold):
-            yield self.tier.write((yield from self._current(keys)))
+            yield from self._take_over((yield from self._current(keys)))
             if self.above is not None:
                 # It may have been filled with what this tier held until now.
                 yield from self.above.change([Change(key, None, None) for key in keys])
+
+    def _take_over(self, changes: Sequence[Change]) -> Walk[None]:
+        """Make changes; where there is no room for values, let those below show through."""
+        try:
+            yield self.tier.write(changes)
+        except self.tier.refusals as error:
+            self.counters.count(f"error:{type(error).__name__}")
+            older = [
+                change._replace(data=None, ttl_ms=None, stamp=change.stamp - 1)
+                if change.data is not None
+                else change
+                for change in changes
+            ]
+            yield self.tier.write(older)
 
     def _current(self, keys: Sequence[str]) -> Walk[list[Change]]:
         """What the tier below has of keys, as changes; removals where it has nothing."""
