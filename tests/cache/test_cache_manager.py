@@ -14,6 +14,10 @@ from ohlcache.cache import CacheCategory, CacheManager
 from ohlcache.errors import CacheError, InvalidArgument, LoadTimeout, NotFound, RecursiveLoad
 
 
+def is_shared(cache):
+    return not {"l2", "l3"}.isdisjoint(cache.stats())
+
+
 def forget(cache, *keys, category="default"):
     """Have the next read go to the shared tiers."""
     cache.forget(keys, category)
@@ -37,7 +41,7 @@ class TestValues:
             assert {key: type(value) for key, value in found.items()} == {
                 key: type(value) for key, value in values.items()
             }
-            if len(cache.stats()) > 4:
+            if is_shared(cache):
                 forget(cache, *values)
 
     def test_none_is_a_value(self, cache, door):
@@ -67,7 +71,7 @@ class TestValues:
             found["more"] = 1
             found.iloc[0, 0] = -1.0
             pd.testing.assert_frame_equal(door(cache, "get", "k"), expected)
-            if len(cache.stats()) > 4:
+            if is_shared(cache):
                 forget(cache, "k")
 
     def test_arrays_are_read_only(self, cache, door):
@@ -87,7 +91,7 @@ class TestValues:
     def test_a_long_key_works(self, cache, door):
         key = "symbol/" * 1000
         door(cache, "set", key, 1)
-        forget(cache, key) if len(cache.stats()) > 4 else None
+        forget(cache, key) if is_shared(cache) else None
         assert door(cache, "get", key) == 1
 
 
@@ -336,7 +340,7 @@ class TestInvalidation:
         assert door(cache, "get_or_load", "k", load, tags=["t"]) == "loaded before"
         expected = "set meanwhile" if how == "set" else None
         assert door(cache, "get", "k") == expected
-        if len(cache.stats()) > 4:
+        if is_shared(cache):
             forget(cache, "k")
             assert door(cache, "get", "k") == expected
 
