@@ -533,6 +533,14 @@ class TestMemoryBound:
         assert held["features"]["l1"]["entries"] > 10
         assert held["workflow"]["l1"]["entries"] > 10
 
+    def test_what_is_too_large_to_be_held_takes_nobodys_place(self, make_cache):
+        cache = make_cache("memory", l1={"max_size_mb": 1})
+        cache.configure_category("features", max_size_mb=0.5)
+        cache.set_many({f"k{number}": bytes(10_000) for number in range(30)})
+        cache.set("large", bytes(900_000), "features")
+        assert cache.get("large", "features") is None
+        assert len(cache.get_many(f"k{number}" for number in range(30))) == 30
+
     def test_shrink_frees_what_is_asked_for(self, make_cache):
         cache = make_cache("memory")
         cache.set_many({f"k{number}": bytes(10_000) for number in range(100)})

@@ -8,7 +8,7 @@ from ohlcache.cache.memory import MemoryTier
 
 
 class Budget:
-    """At most ``max_bytes`` over all tiers; who is furthest above its share gives way first."""
+    """At most ``max_bytes`` over all tiers; the largest gives way first."""
 
     def __init__(self, max_bytes: int, tiers: Callable[[], Iterable[MemoryTier]]) -> None:
         self.max_bytes = max_bytes

@@ -116,6 +116,7 @@ class Shelf:
         self.policy = policy
         max_bytes = None if policy.max_size_mb is None else int(policy.max_size_mb * _MB)
         self.tier.resize(policy.max_entries, max_bytes)
+        self._most_bytes = min(max_bytes or self._budget.max_bytes, self._budget.max_bytes)
         self.compression = _compression(policy)
         self._is_kept = "l1" in policy.tiers
 
@@ -194,8 +195,10 @@ class Shelf:
         if not self._is_kept:
             return None
         size = size_of(key) + size_of(value) if size is None else size
-        # Before it is held: afterwards it might be the one that the policy lets go.
-        self._budget.enforce(coming=size)
+        # Before it is held: afterwards it might be the one that the policy lets go. For what is
+        # too large to be held nothing else has to leave.
+        if size <= self._most_bytes:
+            self._budget.enforce(coming=size)
         with self.tier.lock:
             if not self._changes.allow(key, mark.change, note.stamp):
                 self.counters.count("l1.overtaken")
