@@ -71,6 +71,7 @@ class CategorySettings(_Section):
         it expires (the beta of XFetch, never more than a tenth of the TTL before); 0: not.
     negative_ttl_seconds: for how long it is remembered that a loader found nothing; 0: not.
     load_timeout_seconds: after which a loader is given up.
+    priority: when memory is short, values of the category with the lowest one leave first.
     """
 
     ttl_seconds: float | None = Field(default=300, ge=0, le=LONGEST_SECONDS)
@@ -85,6 +86,7 @@ class CategorySettings(_Section):
     early_refresh: float = Field(default=1.0, ge=0)
     negative_ttl_seconds: float = Field(default=5.0, ge=0, le=LONGEST_SECONDS)
     load_timeout_seconds: float = Field(default=30.0, gt=0)
+    priority: int = Field(default=50, ge=0, le=100)
 
 
 class MemoryTierSettings(_Section):

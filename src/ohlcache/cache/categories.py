@@ -22,12 +22,14 @@ class CacheCategory(StrEnum):
 
 _DEFAULTS = {
     CacheCategory.MARKET_DATA: CategorySettings(ttl_seconds=30, max_size_mb=50),
-    CacheCategory.FEATURES: CategorySettings(ttl_seconds=300, max_size_mb=100),
-    CacheCategory.STRATEGY_RESULTS: CategorySettings(ttl_seconds=1800, max_size_mb=100),
-    CacheCategory.WORKFLOW: CategorySettings(ttl_seconds=600, max_size_mb=50),
+    CacheCategory.FEATURES: CategorySettings(ttl_seconds=300, max_size_mb=100, priority=60),
+    CacheCategory.STRATEGY_RESULTS: CategorySettings(
+        ttl_seconds=1800, max_size_mb=100, priority=80
+    ),
+    CacheCategory.WORKFLOW: CategorySettings(ttl_seconds=600, max_size_mb=50, priority=70),
     CacheCategory.MARKET_DATA_OHLCV: CategorySettings(ttl_seconds=300, max_size_mb=50),
-    CacheCategory.HISTORICAL_DATA: CategorySettings(ttl_seconds=3600, max_size_mb=200),
-    CacheCategory.API_RESPONSES: CategorySettings(ttl_seconds=60, max_size_mb=50),
+    CacheCategory.HISTORICAL_DATA: CategorySettings(ttl_seconds=3600, max_size_mb=200, priority=40),
+    CacheCategory.API_RESPONSES: CategorySettings(ttl_seconds=60, max_size_mb=50, priority=30),
     CacheCategory.DEFAULT: CategorySettings(ttl_seconds=300, max_size_mb=100),
 }
 

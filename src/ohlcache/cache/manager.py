@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
+from ohlcache import reclaim
 from ohlcache.cache.categories import CacheCategory, overlaid
 from ohlcache.cache.clock import Clock
 from ohlcache.cache.decorate import Cached, KeyMaker, TagMaker
-from ohlcache.cache.keys import DERIVED, KeyText, key_text
+from ohlcache.cache.keys import key_text
+from ohlcache.cache.memory import MemoryTier
 from ohlcache.cache.parts import Parts
+from ohlcache.cache.reporting import report
 from ohlcache.cache.requests import Requests, Seconds
 from ohlcache.cache.shelves import ABSENT, ALWAYS_NEWER, MISS, Shelf
 from ohlcache.cache.stats import statistics
@@ -31,6 +34,7 @@ from ohlcache.settings import (
     as_settings,
     checked_section,
 )
+from ohlcache.telemetry import Readings, registry
 
 _THREADS = 8
 _MB = 2**20
@@ -71,6 +75,9 @@ class CacheManager(Closing):
         self._inherited: list[object] = []
         self._use(Parts(self._settings, self._tiers(), self._clock, self._executor))
         _open.add(self)
+        registry.register(self.report)
+        reclaim.register("compress cached values", reclaim.COMPRESS, self.compress)
+        reclaim.register("evict cached values", reclaim.EVICT, self.shrink)
 
     def _use(self, parts: Parts) -> None:
         self._parts = parts
@@ -104,7 +111,8 @@ class CacheManager(Closing):
 
     def get(self, key: Any, category: Category = CacheCategory.DEFAULT, default: Any = None) -> Any:
         """The value of a key, or ``default``. A value whose TTL has passed is not there."""
-        value = self._hit(key, category)
+        shelf = self._shelves.get(category)
+        value = MISS if shelf is None else shelf.hit(key)
         if value is MISS:
             return drive(self._requests.get(key, category, default))
         return default if value is ABSENT else value
@@ -113,7 +121,8 @@ class CacheManager(Closing):
         self, key: Any, category: Category = CacheCategory.DEFAULT, default: Any = None
     ) -> Any:
         """:meth:`get` for async code."""
-        value = self._hit(key, category)
+        shelf = self._shelves.get(category)
+        value = MISS if shelf is None else shelf.hit(key)
         if value is MISS:
             return await drive_async(self._requests.get(key, category, default), self._executor())
         return default if value is ABSENT else value
@@ -174,7 +183,8 @@ class CacheManager(Closing):
         What it raises reaches everyone who waits. None is stored for the category's
         ``negative_ttl_seconds``; so is that it raised NotFound, which is then raised again.
         """
-        value = self._hit(key, category)
+        shelf = self._shelves.get(category)
+        value = MISS if shelf is None else shelf.hit(key)
         if value is MISS:
             value = drive(self._requests.load(key, loader, category, ttl, tags))
         return self._present(key, value)
@@ -189,7 +199,8 @@ class CacheManager(Closing):
         tags: Iterable[str] = (),
     ) -> Any:
         """:meth:`get_or_load` for async code; the loader may be async or not."""
-        value = self._hit(key, category)
+        shelf = self._shelves.get(category)
+        value = MISS if shelf is None else shelf.hit(key)
         if value is MISS:
             value = await drive_async(
                 self._requests.load(key, loader, category, ttl, tags), self._executor()
@@ -467,15 +478,32 @@ class CacheManager(Closing):
         """
         return statistics(self._parts)
 
+    def report(self, readings: Readings) -> None:
+        """Add what telemetry collects of this cache."""
+        if not self.is_closed:
+            report(self._parts, readings)
+
+    def compress(self, nbytes: int) -> int:
+        """Free memory without losing a value: large ones that are hardly used get compressed.
+
+        Bytes freed. Categories of the lowest ``priority`` come first.
+        """
+        return self._freed(nbytes, MemoryTier.compress)
+
     def shrink(self, nbytes: int) -> int:
-        """Free memory: cold values are compressed, then evicted. Bytes freed, of those held."""
+        """Free memory: values are evicted (large ones that had hits are compressed before).
+
+        Bytes freed, of those held. Categories of the lowest ``priority`` come first.
+        """
+        return self._freed(nbytes, MemoryTier.shrink)
+
+    def _freed(self, nbytes: int, free: Callable[[MemoryTier, int], int]) -> int:
         if nbytes < 0:
             raise InvalidArgument(f"nbytes is {nbytes!r}: give 0 or more")
         freed = 0
-        shelves = sorted(self._shelves.values(), key=lambda shelf: -shelf.tier.bytes)
-        for shelf in shelves:
+        for shelf in sorted(self._shelves.values(), key=_most_dispensable):
             if freed < nbytes:
-                freed += shelf.tier.shrink(nbytes - freed)
+                freed += free(shelf.tier, nbytes - freed)
         return freed
 
     # -- closing --------------------------------------------------------------------------------
@@ -498,12 +526,6 @@ class CacheManager(Closing):
             self._pool.shutdown(wait=True)
 
     # -- small parts ----------------------------------------------------------------------------
-
-    def _hit(self, key: Any, category: Category) -> Any:
-        shelf = self._shelves.get(category)
-        # Texts of other types (StrEnum) and those that look derived are held under other texts.
-        is_text = key[:1] != DERIVED if type(key) is str else type(key) is KeyText
-        return shelf.hit(key) if is_text and shelf is not None else MISS
 
     @staticmethod
     def _present(key: Any, value: Any) -> Any:
@@ -564,6 +586,10 @@ class CacheManager(Closing):
             versions=old.versions,
         )
         self._use(parts)
+
+
+def _most_dispensable(shelf: Shelf) -> tuple[int, int]:
+    return shelf.policy.priority, -shelf.tier.bytes
 
 
 def _bytes(megabytes: float | None) -> int | None:

@@ -39,13 +39,14 @@ def _category(shelf: Shelf) -> dict[str, Any]:
     tier = shelf.tier.stats()
     l1 = {
         **tier,
+        "hits": shelf.hits,
         "misses": counts.get("l1.misses", 0),
         "unverified": counts.get("l1.unverified", 0),
         "invalidated": counts.get("l1.invalidated", 0),
         "overtaken": counts.get("l1.overtaken", 0),
         "too_large": counts.get("l1.too_large", 0),
     }
-    found: dict[str, Any] = {"l1": _with_rate(l1)}
+    found: dict[str, Any] = {"l1": _with_rate(l1) | {"seconds": shelf.hit_time.snapshot()}}
     for link in shelf.links:
         shared = {name: counts.get(f"{link.name}.{name}", 0) for name in _SHARED}
         found[link.name] = _with_rate(shared)
@@ -75,7 +76,8 @@ def _link(link: Link) -> dict[str, Any]:
         "breaker_openings": link.breaker.openings,
         "is_live": link.trust.epoch.is_live,
         "losses": link.trust.losses,
-        "latency": link.latency.snapshot(),
+        "latency": link.read_time.snapshot(),
+        "write_latency": link.write_time.snapshot(),
         "tier": link.tier.stats(),
     }
 

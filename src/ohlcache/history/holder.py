@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 
+from ohlcache import reclaim
 from ohlcache.candles import Block, Interval, IntervalSet
 from ohlcache.candles.interval import covers, difference
 from ohlcache.history.chunks import window, window_length
@@ -21,18 +22,24 @@ from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Store
 
 _BEGINNING, _END = -(2**62), 2**62
+_BYTES_PER_VALUE = 8
+_TIMES = 2  # of each row: in ms and in ns
 
 
 class Held:
     """What is known of a series at one revision, and the runs of it that are decoded."""
 
-    __slots__ = ("coverage", "runs", "series", "was_read")
+    __slots__ = ("coverage", "reads", "runs", "series", "was_read")
 
-    def __init__(self, series: Series, coverage: IntervalSet, runs: tuple[Run, ...]) -> None:
+    def __init__(
+        self, series: Series, coverage: IntervalSet, runs: tuple[Run, ...], reads: int
+    ) -> None:
+        """``reads``: how many memory has answered from the series."""
         self.series = series
         self.coverage = coverage
         self.runs = runs
         self.was_read = True
+        self.reads = reads
 
     @property
     def nbytes(self) -> int:
@@ -52,7 +59,7 @@ class Holder:
 
     def __init__(self, store: Store, max_bytes: int) -> None:
         self._store = store
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._token: Token | None = None
         self._clock = (-1, -1)
         self._catalogue: dict[SeriesKey, Series] = {}
@@ -65,6 +72,10 @@ class Holder:
         """Make new locks: in a forked child the old ones may be held by threads that are gone."""
         self._lock = threading.Lock()
         self._locks: defaultdict[SeriesKey, threading.Lock] = defaultdict(threading.Lock)
+
+    def reads(self) -> dict[SeriesKey, int]:
+        """How many reads memory has answered, of each series that it holds."""
+        return {key: held.reads for key, held in list(self._held.items())}
 
     @property
     def nbytes(self) -> int:
@@ -81,6 +92,7 @@ class Holder:
         if not covers(held.coverage, start, end):
             return None
         held.was_read = True
+        held.reads += 1
         return held.between(start, end)
 
     def catalogue(self) -> dict[SeriesKey, Series]:
@@ -108,6 +120,7 @@ class Holder:
             return None
         low = _BEGINNING if start is None else start
         high = _END if end is None else end
+        self._announce(key, low, high)
         with self._locks[key]:
             held = self._load(key, low, high)
         if held is None:
@@ -151,29 +164,48 @@ class Holder:
         known = self._catalogue.get(key)
         if known is not None and _is_same(known, series):
             series = known  # a hit compares by identity
-        held = Held(series, coverage, runs)
+        reads = held.reads if held is not None else 0
+        held = Held(series, coverage, runs, reads)
         self._held[key] = held
         return held
 
+    def drop(self, nbytes: int) -> int:
+        """Let go of so many bytes, if as many are held; how many it were."""
+        with self._lock:
+            return self._drop(nbytes)
+
+    def _announce(self, key: SeriesKey, start: int, end: int) -> None:
+        """Say what decoding a range will take; before any lock, since room may be made for it."""
+        held, series = self._held.get(key), self._catalogue.get(key)
+        if series is None or (held is not None and held.between(start, end) is not None):
+            return
+        with self._store.reading() as reading:
+            rows = sum(piece.rows for piece in reading.pieces(series, start, end))
+        reclaim.announce(rows * _BYTES_PER_VALUE * (_TIMES + len(series.names)))
+
     def _make_room(self, keep: SeriesKey) -> None:
         with self._lock:
-            excess = self.nbytes - self._max_bytes
-            for is_last_round in (False, True):
-                for key, held in list(self._held.items()):
-                    if excess <= 0:
-                        return
-                    if key == keep:
-                        continue
-                    if held.was_read and not is_last_round:
-                        held.was_read = False
-                        continue
-                    excess -= held.nbytes
-                    del self._held[key]
-                    self.evictions += 1
-            if excess > 0:
+            excess = self.nbytes - self.max_bytes
+            if excess > 0 and self._drop(excess, keep) < excess:
                 # One series alone is over the bound: its caller keeps the view, we do not.
                 self._held.pop(keep, None)
                 self.evictions += 1
+
+    def _drop(self, nbytes: int, keep: SeriesKey | None = None) -> int:
+        dropped = 0
+        for is_last_round in (False, True):
+            for key, held in list(self._held.items()):
+                if dropped >= nbytes:
+                    return dropped
+                if key == keep:
+                    continue
+                if held.was_read and not is_last_round:
+                    held.was_read = False
+                    continue
+                dropped += held.nbytes
+                del self._held[key]
+                self.evictions += 1
+        return dropped
 
 
 def _is_same(one: Series, other: Series) -> bool:

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from weakref import WeakSet
 
+from ohlcache import reclaim
 from ohlcache.candles import Block, Interval, Timeframe, to_block, to_frame
 from ohlcache.candles.frames import Frame, FrameKind
 from ohlcache.candles.gaps import Gap, classify, mark_refused
@@ -24,6 +25,7 @@ from ohlcache.history.holder import Holder
 from ohlcache.history.ingest import ingest
 from ohlcache.history.reading import Series
 from ohlcache.history.repair import repair
+from ohlcache.history.reporting import report
 from ohlcache.history.reports import (
     RepairReport,
     SeriesInfo,
@@ -35,6 +37,7 @@ from ohlcache.history.store import Store
 from ohlcache.history.verify import Progress, verify
 from ohlcache.history.walk import Reader, Request, unknown_series
 from ohlcache.sources.protocol import Source
+from ohlcache.telemetry import Readings, registry
 
 LOCAL_VENUE = "local"
 
@@ -68,6 +71,8 @@ class MarketData(Closing):
         self._reader = Reader(store, self._holder, self._fetcher, self._clock, derived_bytes)
         self._make_threads()
         _opened.add(self)
+        registry.register(self.report)
+        reclaim.register("drop decoded candles", reclaim.DECODED, self.drop_decoded)
 
     def _make_threads(self) -> None:
         self._threads = ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="ohlcache-read")
@@ -384,6 +389,20 @@ class MarketData(Closing):
             "fetch": dict(self._fetcher.counts) if self._fetcher else {},
             "store": {"bytes": self._store.size(), "series": len(self._holder.catalogue())},
         }
+
+    def report(self, readings: Readings) -> None:
+        """Add what telemetry collects of these candles."""
+        report(self._holder, self._reader, self._fetcher, readings)
+
+    def drop_decoded(self, nbytes: int) -> int:
+        """Free memory: decoded candles are dropped, those not read for longest first.
+
+        Bytes that are no longer held; frames handed out keep theirs.
+        """
+        if nbytes < 0:
+            raise InvalidArgument(f"nbytes is {nbytes!r}: give 0 or more")
+        dropped = self._reader.drop_derived(nbytes)
+        return dropped + self._holder.drop(max(0, nbytes - dropped))
 
     # -- closing --------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ class Reader:
         self._holder = holder
         self._fetcher = fetcher
         self._clock = clock
-        self._most_derived_bytes = most_derived_bytes
+        self.most_derived_bytes = most_derived_bytes
         self._derived: dict[tuple[int, int, Grid, Interval], Block] = {}
 
     def hit(self, request: Request) -> Block | None:
@@ -181,9 +181,19 @@ class Reader:
             finer = loaded[1] if loaded else Block.empty()
             rows = resample(finer, base.grid, grid, covered=(bucket,), incomplete="drop").block
             self._derived[known] = rows
-            while self.derived_bytes > self._most_derived_bytes:
+            while self.derived_bytes > self.most_derived_bytes:
                 self._derived.pop(next(iter(self._derived)), None)
         return rows
+
+    def drop_derived(self, nbytes: int) -> int:
+        """Let go of so many bytes of candles made from finer ones; how many it were."""
+        dropped = 0
+        for known in list(self._derived):
+            if dropped >= nbytes:
+                break
+            rows = self._derived.pop(known, None)
+            dropped += 0 if rows is None else rows.nbytes
+        return dropped
 
     @property
     def derived_bytes(self) -> int:

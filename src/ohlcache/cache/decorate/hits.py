@@ -40,9 +40,10 @@ class Hits:
                 self._index.clear()
             self._index[raw] = text
 
-    def finder(self, otherwise: Otherwise, *, is_method: bool) -> Callable[..., Any]:
+    def finder(  # noqa: C901  # written out, since each call would cost as much as the rest of it
+        self, otherwise: Otherwise, *, is_method: bool
+    ) -> Callable[..., Any]:
         """A function that answers what memory can, and has ``otherwise`` answer the rest."""
-        # Written out, since each call of a function would cost as much as the rest of it.
         index = self._index
 
         def find(*args: Any, **kwargs: Any) -> Any:
@@ -67,10 +68,15 @@ class Hits:
                 entry = shelf.entries[index[raw]]
             except (KeyError, TypeError):  # TypeError: an argument that counts by its content
                 return otherwise(args, kwargs, raw)
-            if entry.fresh_until <= shelf.monotonic() or entry.epoch is not shelf.trust.epoch:
+            now = shelf.monotonic()
+            if entry.fresh_until <= now or entry.epoch is not shelf.trust.epoch:
                 return otherwise(args, kwargs, raw)
             entry.hits += 1
-            value = entry.value if entry.reveal is None else entry.reveal(entry)
+            hits = shelf.hits = shelf.hits + 1
+            if hits & 63 == 0:
+                value = shelf.timed(entry, now)
+            else:
+                value = entry.value if entry.reveal is None else entry.reveal(entry)
             if value is ABSENT:
                 return otherwise(args, kwargs, raw)
             self.count += 1

@@ -58,7 +58,8 @@ class Link:
         self.journal = Journal()
         self.breaker = Breaker(clock.monotonic)
         self.counters = Counters()
-        self.latency = Histogram()
+        self.read_time = Histogram()
+        self.write_time = Histogram()
         self.above: Link | None = None
         self.below: Link | None = None
         self._wall = clock.wall
@@ -95,7 +96,8 @@ class Link:
                 raise
             is_refusal = isinstance(error, self.tier.refusals)
             return UNCERTAIN if is_change and not is_refusal else UNAVAILABLE
-        self.latency.record(time.perf_counter() - began)
+        spent = self.write_time if is_change else self.read_time
+        spent.record(time.perf_counter() - began)
         return outcome
 
     def _in_thread(self, operation: Callable[[], Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ohlcache.cache.memory.entry import Entry
 from ohlcache.cache.memory.sizing import size_of
+from ohlcache.cache.memory.tally import CAUSES
 from ohlcache.cache.memory.tier import MemoryTier
 
-__all__ = ["Entry", "MemoryTier", "size_of"]
+__all__ = ["CAUSES", "Entry", "MemoryTier", "size_of"]

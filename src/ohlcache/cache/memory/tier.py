@@ -30,6 +30,7 @@ POLICIES: dict[str, Callable[[], Policy]] = {"hybrid": Hybrid, "lru": LRU, "lfu"
 ENTRY_OVERHEAD = 800  # bytes, measured: the entry and its places in dict, queue, memory and expiry
 _NEVER = math.inf
 _EXPIRED_AT_ONCE = 16  # that a write removes on its way
+_RIGID_IN_A_ROW = 3  # values that hardly get smaller; those left are probably of their kind
 
 
 class MemoryTier:
@@ -52,6 +53,7 @@ class MemoryTier:
         that is not None.
     lock: held by writes; whoever holds it sees and makes several changes at once.
     bytes: what is held, never more than ``max_bytes`` once a write is done.
+    tally: what was counted; ``stats`` adds what has to be looked up in the entries.
 
     Raises InvalidArgument for limits that are not positive integers and for unknown policies.
     """
@@ -74,7 +76,7 @@ class MemoryTier:
         self._grown = grown
         self._policy = POLICIES[policy]()
         self._expiry = Expiry(self.entries)
-        self._tally = Tally()
+        self.tally = Tally()
         self._set_limits(max_entries, max_bytes)
 
     # -- reading, without the lock --------------------------------------------------------------
@@ -84,10 +86,10 @@ class MemoryTier:
         try:
             entry = self.entries[key]
         except KeyError:
-            self._tally.misses += 1
+            self.tally.misses += 1
             return default
         if entry.expires <= self._clock():
-            self._tally.misses += 1
+            self.tally.misses += 1
             return default
         entry.hits += 1
         if entry.reveal is None:
@@ -159,7 +161,7 @@ class MemoryTier:
         """Remove everything; what was counted stays."""
         with self.lock:
             for entry in self.entries.values():
-                self._tally.retired_hits += entry.hits
+                self.tally.retired_hits += entry.hits
             self.entries.clear()
             self._policy.clear()
             self._expiry.clear()
@@ -188,6 +190,35 @@ class MemoryTier:
                 self._make_room("shrink", now)
             return before - self.bytes
 
+    def compress(self, nbytes: int) -> int:
+        """Free so many bytes without losing a value, if that can be; how many it were.
+
+        Large values become smaller, those with the fewest hits first. The next hit of one
+        decompresses it.
+        """
+        with self.lock:
+            held = list(self.entries.values())
+        freed = rigid = 0
+        for entry in sorted(held, key=_hits):
+            if freed >= nbytes or rigid == _RIGID_IN_A_ROW:
+                break
+            if entry.size < LARGE or isinstance(entry.value, Compressed):
+                continue
+            smaller = self._compressed(entry)
+            rigid = rigid + 1 if smaller is None else 0
+            if smaller is not None and self._replaced(entry, smaller):
+                freed += entry.size - smaller.size
+        return freed
+
+    def _replaced(self, entry: Entry, smaller: Entry) -> bool:
+        with self.lock:
+            is_held = self.entries.get(entry.key) is entry
+            if is_held:
+                self._policy.convert(entry, smaller)
+                self._exchange(entry, smaller)
+                self.tally.compressions += 1
+            return is_held
+
     # -- what is held ---------------------------------------------------------------------------
 
     def __len__(self) -> int:
@@ -211,7 +242,7 @@ class MemoryTier:
         """
         with self.lock:
             self._expire(self._clock())
-            return self._tally.figures(self.entries.values()) | self._policy.stats()
+            return self.tally.figures(self.entries.values()) | self._policy.stats()
 
     # -- under the lock -------------------------------------------------------------------------
 
@@ -254,7 +285,7 @@ class MemoryTier:
         entry.hits = entry.seen = entry.at = 0
         entry.is_main = False
         entries, expiry, policy = self.entries, self._expiry, self._policy
-        tally, lock = self._tally, self.lock
+        tally, lock = self.tally, self.lock
         lock.acquire()  # half the time of a with statement on an RLock
         try:
             if expiry.first <= now:
@@ -288,7 +319,7 @@ class MemoryTier:
         """Make room for an entry and tell the policy. Whether it may be kept."""
         entries, key, size, max_bytes = self.entries, entry.key, entry.size, self._max_bytes
         if entry.expires <= now or size > max_bytes:
-            self._tally.too_large += entry.expires > now
+            self.tally.too_large += entry.expires > now
             self.discard(key)
             return False
         old = entries.get(key)
@@ -314,12 +345,12 @@ class MemoryTier:
             if smaller is not None:
                 self._policy.spare(smaller)
                 self._exchange(entry, smaller)
-                self._tally.compressions += 1
+                self.tally.compressions += 1
                 return
         del self.entries[entry.key]
         self.bytes -= entry.size
-        self._tally.retired_hits += entry.hits
-        self._tally.evicted[cause] += 1
+        self.tally.retired_hits += entry.hits
+        self.tally.evicted[cause] += 1
 
     def _expire(self, now: float, at_most: float = math.inf) -> int:
         """Remove so many entries that have expired; how many it were."""
@@ -329,13 +360,13 @@ class MemoryTier:
             if entry is not None:
                 self.discard(entry.key)
                 removed += 1
-        self._tally.evicted["expired"] += removed
+        self.tally.evicted["expired"] += removed
         return removed
 
     def _retire(self, entry: Entry) -> None:
         """An entry is no longer held."""
         self.bytes -= entry.size
-        self._tally.retired_hits += entry.hits
+        self.tally.retired_hits += entry.hits
 
     def _reweigh(self) -> None:
         """Another kind of limit rules: the policy begins anew."""
@@ -372,7 +403,7 @@ class MemoryTier:
         size = compressed.raw_size
         raw = entry.with_value(value, size, self._weight(size), guard)
         with self.lock:
-            self._tally.decompressions += 1
+            self.tally.decompressions += 1
             is_held = self.entries.get(entry.key) is entry
             is_grown = is_held and self.bytes - entry.size + size <= self._max_bytes
             if is_grown:
@@ -386,3 +417,7 @@ class MemoryTier:
         """The same entry in another form."""
         self.bytes += new.size - old.size
         self.entries[old.key] = new
+
+
+def _hits(entry: Entry) -> int:
+    return entry.hits

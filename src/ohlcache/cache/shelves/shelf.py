@@ -7,7 +7,9 @@ import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ohlcache import reclaim
 from ohlcache.cache.clock import Clock
+from ohlcache.cache.keys import DERIVED, KeyText
 from ohlcache.cache.links import NAMESPACE, Epoch, Link, Trust, Versions, category_name
 from ohlcache.cache.memory import Entry, MemoryTier, size_of
 from ohlcache.cache.shelves.budget import Budget
@@ -18,6 +20,7 @@ from ohlcache.telemetry import Counters, Histogram
 
 _MB = 2**20
 _EARLIEST_REFRESH = 0.1  # of the TTL before it ends
+_WORTH_ANNOUNCING = 2**20  # bytes
 
 
 class _Nothing:
@@ -104,6 +107,8 @@ class Shelf:
         self.monotonic = clock.monotonic
         self.counters = Counters()
         self.load_time = Histogram()
+        self.hits = 0
+        self.hit_time = Histogram()  # of one hit in 64: timing all would cost as much as they do
         self.names = (NAMESPACE, category_name(name))
         self.tier = tier
         self.entries = self.tier.entries
@@ -128,17 +133,29 @@ class Shelf:
         """The key within the category."""
         return full[len(self._prefix) :]
 
-    def hit(self, key: str) -> Any:
-        """The value that may be served at once, ABSENT, or MISS. Takes no lock."""
+    def hit(self, key: Any) -> Any:
+        """The value that may be served at once, ABSENT, or MISS, of a key as callers give it.
+
+        Takes no lock.
+        """
+        # Texts of other types (StrEnum) and those that look derived are held under other texts.
+        if key[:1] == DERIVED if type(key) is str else type(key) is not KeyText:
+            return MISS
         entry = self.entries.get(key)
-        if (
-            entry is None
-            or entry.fresh_until <= self.monotonic()
-            or entry.epoch is not self.trust.epoch
-        ):
+        now = self.monotonic()
+        if entry is None or entry.fresh_until <= now or entry.epoch is not self.trust.epoch:
             return MISS
         entry.hits += 1
-        return entry.value if entry.reveal is None else entry.reveal(entry)
+        hits = self.hits = self.hits + 1
+        if hits & 63:
+            return entry.value if entry.reveal is None else entry.reveal(entry)
+        return self.timed(entry, now)
+
+    def timed(self, entry: Entry, began: float) -> Any:
+        """The value of an entry; how long the hit takes is recorded."""
+        value = entry.value if entry.reveal is None else entry.reveal(entry)
+        self.hit_time.record(self.monotonic() - began)
+        return value
 
     # -- what is held ---------------------------------------------------------------------------
 
@@ -166,11 +183,11 @@ class Shelf:
         entry.epoch = epoch
         return entry, True
 
-    @staticmethod
-    def opened(entry: Entry) -> Found:
+    def opened(self, entry: Entry) -> Found:
         """The value of an entry; counts as a hit."""
         entry.hits += 1
-        return Shelf.handed_out(entry)
+        self.hits += 1
+        return self.handed_out(entry)
 
     @staticmethod
     def handed_out(entry: Entry) -> Found:
@@ -195,6 +212,8 @@ class Shelf:
         if not self._is_kept:
             return None
         size = size_of(key) + size_of(value) if size is None else size
+        if size >= _WORTH_ANNOUNCING:
+            reclaim.announce(size)
         # Before it is held: afterwards it might be the one that the policy lets go. For what is
         # too large to be held nothing else has to leave.
         if size <= self._most_bytes:

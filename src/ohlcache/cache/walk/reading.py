@@ -230,14 +230,14 @@ class _SharedRead:
             ttl_ms = ttl_until(record.expires, self._reader.clock)
             above.append(Change(full, state.data, ttl_ms, stamp))
         if above:
-            yield from link.ask(link.tier.write(above, publish=False))
+            yield from link.ask(link.tier.write(above, publish=False), is_change=True)
 
     def _clean(self, link: Link, damaged: Mapping[str, int]) -> Walk[None]:
         """Remove damaged states for which no sound one was found."""
         removals = [
             Change(self._shelf.full(key), None, None, stamp + 1) for key, stamp in damaged.items()
         ]
-        yield from link.ask(link.tier.write(removals, publish=False))
+        yield from link.ask(link.tier.write(removals, publish=False), is_change=True)
 
     def _settle_doubts(self) -> None:
         """Decide about what memory holds, nobody vouches for, and no tier had."""

@@ -1,0 +1,39 @@
+"""What the candles of a store tell telemetry."""
+
+from __future__ import annotations
+
+from heapq import nlargest
+
+from ohlcache.history.fetcher import Fetcher
+from ohlcache.history.holder import Holder
+from ohlcache.history.walk import Reader
+from ohlcache.telemetry import Readings
+from ohlcache.telemetry import vocabulary as metrics
+
+_MOST_SERIES = 50  # told apart; a market has thousands
+_ERROR = "error:"
+
+
+def report(holder: Holder, reader: Reader, fetcher: Fetcher | None, readings: Readings) -> None:
+    """Add the figures of reads, memory and requests."""
+    readings.add(metrics.HISTORY_READS, reader.counts["hits"], "hit")
+    readings.add(metrics.HISTORY_READS, reader.counts["misses"], "miss")
+    reads = holder.reads()
+    for key in nlargest(_MOST_SERIES, reads, key=reads.__getitem__):
+        readings.add(metrics.HISTORY_SERIES_READS, reads[key], str(key))
+    readings.add(metrics.HISTORY_MEMORY_BYTES, holder.nbytes + reader.derived_bytes)
+    readings.add(metrics.HISTORY_MEMORY_LIMIT_BYTES, holder.max_bytes + reader.most_derived_bytes)
+    readings.add(metrics.HISTORY_EVICTIONS, holder.evictions)
+    if fetcher is not None:
+        _report_requests(fetcher, readings)
+
+
+def _report_requests(fetcher: Fetcher, readings: Readings) -> None:
+    counts = dict(fetcher.counts)
+    readings.add(metrics.HISTORY_REQUESTS, counts.get("requests", 0))
+    readings.add(metrics.HISTORY_CANDLES, counts.get("candles", 0))
+    readings.add(metrics.HISTORY_REJECTED, counts.get("rejected", 0))
+    for counted, count in counts.items():
+        if counted.startswith(_ERROR):
+            error = counted.removeprefix(_ERROR)
+            readings.add(metrics.HISTORY_REQUEST_ERRORS, count, error)

@@ -1,0 +1,70 @@
+"""What can give memory back, and word of memory that is about to be taken.
+
+It stands between the parts that hold much memory (cache, candles in memory; later pools and
+slices) and whoever watches over the memory of the process: they need not know each other.
+
+    reclaim.register("candles in memory", reclaim.DECODED, self.drop)   # by a part
+    reclaim.announce(nbytes)                                            # by a part, before it grows
+    reclaim.watch(self.make_room)                                       # by the watcher
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+from weakref import WeakMethod
+
+Free = Callable[[int], int]
+Watcher = Callable[[int], None]
+
+# The order in which memory is taken back: what costs its owner least to miss goes first.
+COMPRESS, EVICT, DECODED = 10, 20, 30
+
+
+class Reclaimer(NamedTuple):
+    """A way to get memory back.
+
+    free: takes the bytes wanted, gives the bytes that it let go of by its own account.
+    """
+
+    name: str
+    order: int
+    free: Free
+
+
+_lock = threading.Lock()
+_registered: list[tuple[str, int, WeakMethod[Free]]] = []
+_watcher: Watcher | None = None
+
+
+def register(name: str, order: int, free: Free) -> None:
+    """Offer to free memory. ``free`` is a method of an object, and is forgotten with it."""
+    with _lock:
+        _registered.append((name, order, WeakMethod(free)))
+
+
+def registered() -> list[Reclaimer]:
+    """What can give memory back, in the order to ask."""
+    found, living = [], []
+    with _lock:
+        for entry in _registered:
+            name, order, reference = entry
+            free = reference()
+            if free is not None:
+                living.append(entry)
+                found.append(Reclaimer(name, order, free))
+        _registered[:] = living
+    return sorted(found, key=lambda reclaimer: reclaimer.order)
+
+
+def announce(nbytes: int) -> None:
+    """So many bytes are about to be taken; returns when the watcher, if any, has made room."""
+    if _watcher is not None:
+        _watcher(nbytes)
+
+
+def watch(watcher: Watcher | None) -> None:
+    """Have announcements come to ``watcher``, in the thread that makes them; None ends it."""
+    global _watcher  # noqa: PLW0603  # one for the process is what this is about
+    _watcher = watcher
