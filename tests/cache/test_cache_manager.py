@@ -10,12 +10,19 @@ import pandas as pd
 import pytest
 
 from cache_doors import FakeClock, until_live, wait_until
+from ohlcache import reclaim
 from ohlcache.cache import CacheCategory, CacheManager
 from ohlcache.errors import CacheError, InvalidArgument, LoadTimeout, NotFound, RecursiveLoad
+from ohlcache.telemetry import Readings
+from ohlcache.telemetry import vocabulary as metrics
 
 
 def is_shared(cache):
     return not {"l2", "l3"}.isdisjoint(cache.stats())
+
+
+def failing():
+    raise OSError("no")
 
 
 def forget(cache, *keys, category="default"):
@@ -548,6 +555,76 @@ class TestMemoryBound:
         freed = cache.shrink(300_000)
         assert freed >= 300_000
         assert cache.stats()["l1"]["bytes"] == before - freed
+
+    def test_the_category_of_the_lowest_priority_gives_way_first(self, make_cache):
+        cache = make_cache("memory")
+        cache.configure_category("features", priority=10)
+        for category in ("default", "features", "strategy_results"):
+            cache.set_many({f"k{number}": bytes(10_000) for number in range(50)}, category)
+        cache.shrink(300_000)
+        held = {name: one["l1"]["entries"] for name, one in cache.stats()["categories"].items()}
+        assert held["features"] < 50
+        assert held["default"] == held["strategy_results"] == 50
+        cache.shrink(500_000)
+        held = {name: one["l1"]["entries"] for name, one in cache.stats()["categories"].items()}
+        assert held["features"] == 0
+        assert held["default"] < 50
+        assert held["strategy_results"] == 50
+
+    def test_a_large_value_is_announced_before_it_is_held(self, make_cache):
+        cache, announced = make_cache("memory"), []
+        reclaim.watch(announced.append)
+        try:
+            cache.set("small", bytes(1000))
+            assert not announced
+            cache.set("large", bytes(3_000_000))
+            (size,) = announced
+            assert size >= 3_000_000
+        finally:
+            reclaim.watch(None)
+
+    def test_a_cache_offers_to_free_memory_until_it_is_gone(self, make_cache):
+        cache = make_cache("memory")
+        cache.set_many({f"k{number}": bytes(10_000) for number in range(100)})
+        ways = [way for way in reclaim.registered() if way.free.__self__ is cache]
+        assert [way.order for way in ways] == [reclaim.COMPRESS, reclaim.EVICT]
+        assert ways[1].free(300_000) >= 300_000
+
+
+class TestTelemetry:
+    def test_counts_of_all_tiers_are_reported(self, make_cache):
+        cache = make_cache("redis+sqlite")
+        until_live(cache)
+        cache.set("k", 1)
+        for _ in range(10):
+            cache.get("k")
+        cache.get("missing")
+        with pytest.raises(OSError, match="no"):
+            cache.get_or_load("bad", failing)
+        cache.forget(["k"])
+        cache.get("k")
+        told = Readings()
+        cache.report(told)
+        values = told.values
+        assert values[metrics.CACHE_HITS, ("l1", "default")] == 10
+        assert values[metrics.CACHE_HITS, ("l2", "default")] == 1
+        assert values[metrics.CACHE_MISSES, ("l1", "default")] == 3
+        assert values[metrics.CACHE_MISSES, ("l2", "default")] == 2
+        assert values[metrics.CACHE_LOAD_ERRORS, ("default", "OSError")] == 1
+        assert values[metrics.CACHE_ENTRIES, ("default",)] == 1
+        assert values[metrics.CACHE_BREAKER_OPEN, ("l2",)] == 0
+        assert values[metrics.CACHE_READ_SECONDS, ("l2",)].count >= 2
+
+    def test_one_hit_in_64_is_timed_whichever_way_it_comes(self, make_cache):
+        cache = make_cache("memory")
+        load = cache.cached()(lambda number: number)
+        cache.set("k", 1)
+        for _ in range(640):
+            cache.get("k")
+            load(5)
+        seconds = cache.stats()["categories"]["default"]["l1"]["seconds"]
+        assert seconds["count"] == (640 + 639) // 64
+        assert cache.stats()["l1"]["hits"] == 640 + 639
 
 
 class TestStats:

@@ -11,8 +11,11 @@ import pytest
 
 import ohlcache
 from conftest import MINUTE, T0, make_block
+from ohlcache import reclaim
 from ohlcache.candles import OHLCV, Block, to_block, to_frame
 from ohlcache.errors import CandlesRefused, InvalidArgument, UnknownSymbol, UnknownTimeframe
+from ohlcache.telemetry import Readings
+from ohlcache.telemetry import vocabulary as metrics
 
 BTC = ("BTC/USDT", "1m")
 DAY = 1440 * MINUTE
@@ -415,3 +418,47 @@ def test_one_symbol_and_one_column_may_be_given_as_texts(md):
     md.write(*BTC, make_block(10))
     assert list(md.candles_many("BTC/USDT", "1m")) == ["BTC/USDT"]
     assert list(md.candles(*BTC, columns="close").columns) == ["close"]
+
+
+def test_decoded_candles_are_dropped_as_far_as_asked_for_and_decoded_again(md):
+    for number in range(4):
+        md.write(f"S{number}", "1m", make_block(10_000))
+        md.candles(f"S{number}", "1m")
+    frame, held = md.candles("S3", "1m"), md.stats()["memory"]["bytes"]
+    dropped = md.drop_decoded(held // 3)
+    assert held // 3 <= dropped < held
+    assert md.stats()["memory"]["bytes"] == held - dropped
+    assert md.drop_decoded(10**12) == held - dropped
+    assert md.stats()["memory"]["bytes"] == 0
+    pd.testing.assert_frame_equal(md.candles("S3", "1m"), frame, check_exact=True)
+    with pytest.raises(InvalidArgument, match="nbytes"):
+        md.drop_decoded(-1)
+
+
+def test_what_decoding_will_take_is_announced_once(md):
+    announced = []
+    md.write(*BTC, make_block(40_000))
+    reclaim.watch(announced.append)
+    try:
+        md.candles(*BTC)
+        md.candles(*BTC)
+        md.candles(*BTC, T0, T0 + DAY)
+    finally:
+        reclaim.watch(None)
+    assert announced == [40_000 * 8 * 7]
+
+
+def test_reads_are_reported_by_result_and_series(md):
+    md.write(*BTC, make_block(1_000))
+    md.write("ETH/USDT", "1m", make_block(1_000))
+    for symbol, reads in (("BTC/USDT", 5), ("ETH/USDT", 2)):
+        for _ in range(reads):
+            md.candles(symbol, "1m", T0, T0 + 60 * MINUTE)
+    told = Readings()
+    md.report(told)
+    assert told.values[metrics.HISTORY_READS, ("hit",)] == 5
+    assert told.values[metrics.HISTORY_READS, ("miss",)] == 2
+    assert told.values[metrics.HISTORY_MEMORY_BYTES, ()] > 2 * 1_000 * 48
+    by_series = {labels[0]: reads for labels, reads in told.of(metrics.HISTORY_SERIES_READS)}
+    assert sorted(by_series.values()) == [1, 4]
+    assert next(iter(by_series)).startswith("local BTC/USDT 1m")

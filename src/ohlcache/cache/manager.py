@@ -35,6 +35,7 @@ from ohlcache.settings import (
     checked_section,
 )
 from ohlcache.telemetry import Readings, registry
+from ohlcache.telemetry.board import Board
 
 _THREADS = 8
 _MB = 2**20
@@ -505,6 +506,15 @@ class CacheManager(Closing):
             if freed < nbytes:
                 freed += free(shelf.tier, nbytes - freed)
         return freed
+
+    @property
+    def board(self) -> Board | None:
+        """Where the processes of this namespace report, for ``telemetry.Fleet``.
+
+        In the nearest shared tier that works at present; None where none does, or the cache is
+        closed.
+        """
+        return None if self.is_closed else self._parts.board
 
     # -- closing --------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from ohlcache.cache.shelves import Budget, Shelf
 from ohlcache.cache.tiers import SharedTier
 from ohlcache.cache.walk import Flights, LoaderThreads, Loads, Reader, Writer
 from ohlcache.settings import CacheSettings, CategorySettings
+from ohlcache.telemetry.board import Board
 
 _MB = 2**20
 
@@ -101,6 +102,11 @@ class Parts:
             clock=self._clock,
         )
         return shelf
+
+    @property
+    def board(self) -> Board | None:
+        """Of the nearest shared tier that works."""
+        return next((link.tier.board for link in self.links if link.works), None)
 
     def close(self) -> None:
         """End threads and close connections."""

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from ohlcache.drive import Step
+from ohlcache.telemetry.board import Board
 
 TOMBSTONE_SECONDS = 30.0  # far longer than a read or a write may be under way
 
@@ -82,6 +83,10 @@ class SharedTier(Protocol):
     @property
     def refusals(self) -> tuple[type[BaseException], ...]:
         """Errors after which an operation has certainly changed nothing."""
+
+    @property
+    def board(self) -> Board:
+        """Where the processes of the namespace leave reports; that changes no key."""
 
     def read(self, keys: Sequence[str]) -> Step:
         """-> dict[str, Stored]: the states of the keys that have one, tombstones included."""

@@ -179,8 +179,10 @@ class Holder:
         held, series = self._held.get(key), self._catalogue.get(key)
         if series is None or (held is not None and held.between(start, end) is not None):
             return
+        runs = held.runs if held is not None else ()
+        missing = difference([_whole_windows(series, start, end)], [run.range for run in runs])
         with self._store.reading() as reading:
-            rows = sum(piece.rows for piece in reading.pieces(series, start, end))
+            rows = sum(piece.rows for part in missing for piece in reading.pieces(series, *part))
         reclaim.announce(rows * _BYTES_PER_VALUE * (_TIMES + len(series.names)))
 
     def _make_room(self, keep: SeriesKey) -> None:
@@ -228,9 +230,7 @@ def _widened(
     runs: tuple[Run, ...], series: Series, start: int, end: int, reading: Reading
 ) -> tuple[Run, ...]:
     """The runs, one of which now holds all of [start, end)."""
-    timeframe = series.key.timeframe
-    low = start if start == _BEGINNING else window(timeframe, start)
-    high = end if end == _END else window(timeframe, end - 1) + window_length(timeframe)
+    low, high = _whole_windows(series, start, end)
     if any(run.range.start <= low and high <= run.range.end for run in runs):
         return runs
     touching = [run for run in runs if run.range.end >= low and run.range.start <= high]
@@ -246,6 +246,13 @@ def _widened(
             whole = Run.of(part, rows) if whole is None else whole.followed_by(part, rows)
     assert whole is not None
     return (*others, whole)
+
+
+def _whole_windows(series: Series, start: int, end: int) -> Interval:
+    timeframe = series.key.timeframe
+    low = start if start == _BEGINNING else window(timeframe, start)
+    high = end if end == _END else window(timeframe, end - 1) + window_length(timeframe)
+    return Interval(low, high)
 
 
 def _start(part: Run | Interval) -> int:

@@ -106,3 +106,34 @@ def test_shrink_goes_from_raw_to_compressed_to_gone(policy):
     tier.shrink(tier.bytes)
     assert (len(tier), tier.bytes) == (0, 0)
     assert tier.stats()["compressions"] == 3
+
+
+def test_compressing_frees_memory_and_loses_no_value(policy):
+    tier = MemoryTier(max_bytes=2**24, policy=policy)
+    for number in range(40):
+        tier.set(number, SMOOTH + number)
+    for _ in range(3):
+        for number in range(20, 40):
+            tier.get(number)
+    before = tier.bytes
+    freed = tier.compress(500_000)
+    assert freed >= 500_000
+    assert before - tier.bytes == freed
+    assert tier.stats()["evictions"]["shrink"] == 0
+    small = tier.stats()["compressed_entries"]
+    assert 0 < small <= 20  # those that nobody asked for were enough
+    for number in range(20, 40):
+        tier.get(number)
+    assert tier.stats()["decompressions"] == 0
+    for number in range(40):
+        np.testing.assert_array_equal(tier.get(number), SMOOTH + number)
+
+
+def test_compressing_gives_up_where_values_hardly_get_smaller():
+    tier = MemoryTier()
+    rough = np.random.default_rng(1)
+    for number in range(20):
+        tier.set(number, rough.bytes(30_000))
+    assert tier.compress(10**9) == 0
+    assert tier.stats()["compressed_entries"] == 0
+    assert tier.get(7) is not None

@@ -20,6 +20,12 @@ class Session(Protocol):
     ROW_LOCK: str
     """What follows a SELECT to keep others from changing its rows until the transaction ends."""
 
+    NOW: str
+    """An expression: microseconds since the epoch by the clock of the database."""
+
+    BYTES: str
+    """The type of columns that hold bytes."""
+
     def rows(self, sql: str, *parameters: Any) -> list[Row]:
         """The rows that a statement gives."""
 
@@ -34,6 +40,12 @@ class Session(Protocol):
 
     def run_each(self, sql: str, rows: Sequence[Row]) -> None:
         """Carry out a statement with each of the rows."""
+
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of this name."""
+
+    def create(self, sql: str) -> None:
+        """Create a table in a transaction, with a statement that does nothing if it exists."""
 
     def announce(self, notices: Sequence[str]) -> None:
         """Have every process hear of the notices if and when the transaction is committed."""

@@ -27,10 +27,12 @@ _CREATION_LOCK = int.from_bytes(b"ohlcache")
 _NOTIFY = "SELECT pg_notify(?, notice) FROM unnest(?::text[]) AS notice"
 _SCHEMA = "SELECT current_schema()"
 # Not to_regclass(): it may answer from what the connection remembers.
-_HAS_TABLES = (
+_HAS_TABLE = (
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables "
-    "WHERE schemaname = current_schema() AND tablename = 'ohlcache1_versions')"
+    "WHERE schemaname = current_schema() AND tablename = %s)"
 )
+_LAST_TABLE = "ohlcache1_versions"  # of those that are created together
+_LOCK_CREATION = "SELECT pg_advisory_xact_lock(%s)"
 
 
 @lru_cache(maxsize=256)
@@ -42,6 +44,8 @@ class PostgresSession:
     """A connection, inside a transaction or not."""
 
     ROW_LOCK = " FOR UPDATE"
+    NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    BYTES = "BYTEA"
 
     def __init__(self, connection: BoundedConnection, channel: str) -> None:
         self._connection = connection
@@ -70,6 +74,15 @@ class PostgresSession:
         """See Session."""
         with self._connection.cursor() as cursor:
             cursor.executemany(_translated(sql), rows)
+
+    def has_table(self, name: str) -> bool:
+        """See Session."""
+        return _has_table(self._connection, name)
+
+    def create(self, sql: str) -> None:
+        """See Session. Two processes that create a table at once would disturb each other."""
+        self._connection.execute(_LOCK_CREATION, (_CREATION_LOCK,))
+        self._connection.execute(sql)
 
     def announce(self, notices: Sequence[str]) -> None:
         """See Session."""
@@ -182,12 +195,12 @@ class PostgresEngine:
                 "cache.l3.url leads to no schema that may be used: create one, or add "
                 "?options=-csearch_path%3Dname"
             )
-        if not _has_tables(connection):
+        if not _has_table(connection, _LAST_TABLE):
             with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATION_LOCK,))
+                connection.execute(_LOCK_CREATION, (_CREATION_LOCK,))
                 # Another process may have created them while this one waited for the lock; its
                 # locks and those of creating them again would be a deadlock.
-                if not _has_tables(connection):
+                if not _has_table(connection, _LAST_TABLE):
                     connection.execute(tables.POSTGRES)
         place = f"{schema}\0{self._namespace}".encode()
         return f"ohlcache_{hashlib.blake2b(place, digest_size=16).hexdigest()}"
@@ -219,8 +232,8 @@ class PostgresWatch:
         self._connection.close()
 
 
-def _has_tables(connection: BoundedConnection) -> bool:
-    return connection.execute(_HAS_TABLES).fetchone() == (True,)
+def _has_table(connection: BoundedConnection, name: str) -> bool:
+    return connection.execute(_HAS_TABLE, (name,)).fetchone() == (True,)
 
 
 def _lost(connection: BoundedConnection, error: psycopg.OperationalError) -> Exception:

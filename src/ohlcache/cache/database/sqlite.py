@@ -40,6 +40,8 @@ _REMOVE_NOTICES = "DELETE FROM ohlcache1_notices WHERE number <= ?"
 _NEW_NOTICES = "SELECT number, namespace, notice FROM ohlcache1_notices WHERE number > ?"
 _LAST_NOTICE = "SELECT seq FROM sqlite_sequence WHERE name = 'ohlcache1_notices'"
 
+_HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+
 FileIdentity = tuple[int, int]
 
 
@@ -51,6 +53,8 @@ class SQLiteSession:
     """A connection inside a transaction."""
 
     ROW_LOCK = ""  # a writing transaction is the only one
+    NOW = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+    BYTES = "BLOB"
 
     def __init__(self, connection: sqlite3.Connection, namespace: str) -> None:
         self._connection = connection
@@ -77,6 +81,14 @@ class SQLiteSession:
     def run_each(self, sql: str, rows: Sequence[Row]) -> None:
         """See Session."""
         self._connection.executemany(sql, rows)
+
+    def has_table(self, name: str) -> bool:
+        """See Session."""
+        return bool(self.rows(_HAS_TABLE, name))
+
+    def create(self, sql: str) -> None:
+        """See Session."""
+        self.run(sql)
 
     def announce(self, notices: Sequence[str]) -> None:
         """See Session."""

@@ -49,6 +49,18 @@ CREATE TABLE $if_new ohlcache1_versions (
 CREATE INDEX $if_new ohlcache1_versions_used ON ohlcache1_versions (namespace, used);
 """)
 
+# By the database's clock; created by the board when it is first used.
+REPORTS = Template("""
+CREATE TABLE IF NOT EXISTS ohlcache1_reports (
+    namespace TEXT NOT NULL,
+    process   TEXT NOT NULL,
+    posted    BIGINT NOT NULL,
+    ends      BIGINT NOT NULL,
+    report    $bytes NOT NULL,
+    PRIMARY KEY (namespace, process)
+)
+""")
+
 SQLITE = (
     _TABLES.substitute(if_new="", bytes="BLOB")
     + """

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from ohlcache.cache.database import notices, reading
+from ohlcache.cache.database.board import DatabaseBoard
 from ohlcache.cache.database.changing import Changing
 from ohlcache.cache.database.engine import Engine, Session
 from ohlcache.cache.database.listener import Listener
@@ -67,6 +68,7 @@ class DatabaseTier:
         self._entries = self._bytes = 0  # when this process last changed something
         self._engine = _engine(url, namespace, timeout_seconds)
         self.refusals = self._engine.refusals
+        self.board = DatabaseBoard(self._engine, self._change, namespace)
         self._listener = Listener(self._engine, self._origin, self._counters)
         self._sweeper = Sweeper(
             self._engine, self._change, namespace, clock, sweep_seconds, self._counters

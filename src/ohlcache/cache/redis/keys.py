@@ -8,6 +8,7 @@ also in a cluster. Below the root lie
     :v:NAME     the version of a name
     :i          an index: the bytes that each value takes, for the size budget
     :m          a hash: clock (last stamp given), bytes (sum of the index), sequence (of messages)
+    :r, :e      what processes report, see :mod:`ohlcache.cache.redis.board`
 """
 
 from __future__ import annotations

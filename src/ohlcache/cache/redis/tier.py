@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from redis.exceptions import ResponseError
 
 from ohlcache.cache.redis.backplane import Backplane
+from ohlcache.cache.redis.board import RedisBoard
 from ohlcache.cache.redis.conversation import Reply, Scripts
 from ohlcache.cache.redis.counts import Counts
 from ohlcache.cache.redis.keys import STAMP_DIGITS, Layout, parse_state
@@ -84,6 +85,7 @@ class RedisTier:
         self._doors = Doors(ThreadDoor(*parts), LoopDoor(*parts), self._counts)
         self._readings = Readings(self._doors, self._layout)
         self._writer = Writer(self._doors, self._layout, self._origin, self._budget)
+        self.board = RedisBoard(self._doors, self._layout.roots)
         self._listener: Listener | None = None
 
     # -- values -----------------------------------------------------------------------------------
