@@ -119,3 +119,11 @@ class ValueDamaged(CacheError):
 
 class ValueRefused(CacheError):
     """A cached value is a pickle that is not signed with the key in force; it was not run."""
+
+
+class AlertUndelivered(OhlcacheError):
+    """An alert could not be delivered by its handler; the message says after how many attempts."""
+
+
+class ReportUnreadable(OhlcacheError):
+    """What was posted as the report of a process is foreign, damaged or of another version."""

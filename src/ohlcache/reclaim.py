@@ -10,6 +10,7 @@ slices) and whoever watches over the memory of the process: they need not know e
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -36,6 +37,10 @@ class Reclaimer(NamedTuple):
 _lock = threading.Lock()
 _registered: list[tuple[str, int, WeakMethod[Free]]] = []
 _watcher: Watcher | None = None
+
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
 
 
 def register(name: str, order: int, free: Free) -> None:

@@ -20,7 +20,6 @@ class Metric:
     name: as Prometheus has it, base unit last, without the ``_total`` of counters.
     labels: names of what it is told apart by.
     across: how several parts or processes that report the same are put together.
-    otel: its name by OpenTelemetry's conventions, where these have one for it.
     """
 
     name: str
@@ -29,7 +28,6 @@ class Metric:
     unit: Unit = ""
     labels: tuple[str, ...] = ()
     across: Across = "sum"
-    otel: str | None = None
 
     def merged(self, one: Value, other: Value) -> Value:
         """One value of two that were reported under the same labels."""

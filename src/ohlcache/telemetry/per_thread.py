@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from ohlcache.telemetry.locking import bookkeeping
+
 Part = TypeVar("Part")
 
 
@@ -15,7 +17,6 @@ class PerThread(Generic[Part]):
     def __init__(self, make: Callable[[], Part], fold: Callable[[Part, Part], None]) -> None:
         self._make = make
         self._fold = fold
-        self._lock = threading.Lock()
         self._local = threading.local()
         self._parts: list[tuple[threading.Thread, Part]] = []
         self._ended = make()
@@ -27,14 +28,14 @@ class PerThread(Generic[Part]):
             part: Part = self._local.part
         except AttributeError:
             part = self._local.part = self._make()
-            with self._lock:
+            with bookkeeping:
                 self._parts.append((threading.current_thread(), part))
         return part
 
     def total(self) -> Part:
         """All parts together, as a new one."""
         total = self._make()
-        with self._lock:
+        with bookkeeping:
             running = []
             for thread, part in self._parts:
                 if thread.is_alive():

@@ -5,11 +5,12 @@ Nothing is pushed: parts keep plain counters, and are asked for them when somebo
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable, Iterator
 from weakref import WeakMethod
 
 from ohlcache.telemetry.counters import Counters
+from ohlcache.telemetry.locking import bookkeeping
 from ohlcache.telemetry.metric import Metric, Value
 from ohlcache.telemetry.vocabulary import TELEMETRY_ERRORS
 
@@ -44,16 +45,21 @@ class Readings:
 
 
 class Registry:
-    """The reporters of a process."""
+    """The reporters of a process.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    clock: seconds of a clock that never goes back. began: when it was made, by this clock; what is
+        reported counts from then.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.began = clock()
         self._reporters: list[WeakMethod[Reporter]] = []
         self.errors = Counters()
 
     def register(self, reporter: Reporter) -> None:
         """Have a method of an object asked whenever somebody looks; forgotten with the object."""
-        with self._lock:
+        with bookkeeping:
             self._reporters.append(WeakMethod(reporter))
 
     def collect(self) -> Readings:
@@ -71,7 +77,7 @@ class Registry:
         return readings
 
     def _living(self) -> list[Reporter]:
-        with self._lock:
+        with bookkeeping:
             found = [(reference, reference()) for reference in self._reporters]
             self._reporters = [reference for reference, reporter in found if reporter is not None]
         return [reporter for _, reporter in found if reporter is not None]

@@ -43,7 +43,6 @@ CACHE_READ_SECONDS = Metric(
     "Time of reading from a tier; of process memory, one hit in 64 is timed.",
     "seconds",
     _TIER,
-    otel="db.client.operation.duration",
 )
 CACHE_WRITE_SECONDS = Metric(
     "ohlcache_cache_write_seconds",
@@ -188,7 +187,6 @@ GC_PAUSE_SECONDS = Metric(
     "Time that garbage collections took.",
     "seconds",
     ("generation",),
-    otel="cpython.gc.pause.duration",
 )
 
 POOL_WAIT_SECONDS = Metric(
@@ -197,7 +195,6 @@ POOL_WAIT_SECONDS = Metric(
     "Time that callers waited for a connection of a pool.",
     "seconds",
     ("pool",),
-    otel="db.client.connection.wait_time",
 )
 QUERY_SECONDS = Metric(
     "ohlcache_query_seconds",
@@ -205,7 +202,6 @@ QUERY_SECONDS = Metric(
     "Time of queries.",
     "seconds",
     ("database",),
-    otel="db.client.operation.duration",
 )
 
 ALERT_FIRING = Metric(

@@ -7,13 +7,13 @@ not change since the frame before is the same object in both.
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from ohlcache.telemetry.distribution import NO_DURATIONS, Distribution
+from ohlcache.telemetry.locking import bookkeeping
 from ohlcache.telemetry.metric import Metric, Value
 from ohlcache.telemetry.registry import MOST_SERIES, Key, Labels, Readings
 
@@ -51,14 +51,13 @@ class Windows:
     """Frames of the recent past, from ``began`` on, when all counters stood at 0."""
 
     def __init__(self, began: float) -> None:
-        self._lock = threading.Lock()
         self._index: dict[Key, int] = {}
         self._rings = [deque([Frame(began, [])], maxlen=most + 1) for _, most in RESOLUTIONS]
         self._newest = Frame(began, [])
 
     def add(self, at: float, readings: Readings) -> None:
         """Keep what was read at a moment; one that is not later than the newest is left out."""
-        with self._lock:
+        with bookkeeping:
             if at <= self._newest.at:
                 return
             frame = self._newest = Frame(at, self._aligned(readings))
@@ -73,17 +72,17 @@ class Windows:
 
     def series(self, selection: Selection) -> list[Labels]:
         """The labels of all series selected that were ever read."""
-        with self._lock:
+        with bookkeeping:
             return [labels for labels, _ in self._places(selection)]
 
     def level(self, selection: Selection) -> float | None:
         """The gauges selected as last read, put together; None where there are none."""
-        with self._lock:
+        with bookkeeping:
             return self._level(self._newest, selection)
 
     def increase(self, selection: Selection, seconds: float) -> float:
         """By how much the counters selected grew over the last seconds."""
-        with self._lock:
+        with bookkeeping:
             earlier, total = self._frame_at(self._newest.at - seconds), 0.0
             for _, place in self._places(selection):
                 now, then = _number(self._newest, place), _number(earlier, place)
@@ -92,13 +91,13 @@ class Windows:
 
     def rate(self, selection: Selection, seconds: float) -> float:
         """The increase per second over the last seconds, or what is known of them."""
-        with self._lock:
+        with bookkeeping:
             span = self._newest.at - self._frame_at(self._newest.at - seconds).at
         return self.increase(selection, seconds) / span if span > 0 else 0.0
 
     def distribution(self, selection: Selection, seconds: float) -> Distribution:
         """The durations of the histograms selected over the last seconds."""
-        with self._lock:
+        with bookkeeping:
             earlier, total = self._frame_at(self._newest.at - seconds), NO_DURATIONS
             for _, place in self._places(selection):
                 now = _durations(self._newest, place)
@@ -108,7 +107,7 @@ class Windows:
     def levels(self, selection: Selection, resolution: float) -> list[tuple[float, float]]:
         """(moment, gauges selected) of the frames kept at a resolution, oldest first."""
         ring = self._rings[[seconds for seconds, _ in RESOLUTIONS].index(resolution)]
-        with self._lock:
+        with bookkeeping:
             found = [(frame.at, self._level(frame, selection)) for frame in ring]
         return [(at, level) for at, level in found if level is not None]
 
