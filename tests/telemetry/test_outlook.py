@@ -12,8 +12,9 @@ import pytest
 from ohlcache.telemetry import vocabulary as metrics
 from ohlcache.telemetry.distribution import Distribution, bucket_of
 from ohlcache.telemetry.outlook import outlook
+from ohlcache.telemetry.outlook.series import Share
 from ohlcache.telemetry.registry import Readings
-from ohlcache.telemetry.windows import Windows
+from ohlcache.telemetry.windows import Selection, Windows
 from ohlcache.telemetry.wording import duration, in_words
 
 MB = 2**20
@@ -48,15 +49,15 @@ def noise(count, size, seed=7):
     return np.random.default_rng(seed).normal(0, size, count)
 
 
-def of_memory(moments, resident, **more):
+def of_memory(moments, resident):
     """Windows of memory alone: MB resident of 2048."""
     return recorded(
         moments, lambda at, place: {(RESIDENT,): resident[place] * MB, (LIMIT,): 2048 * MB}
     )
 
 
-def forecast(windows, metric, **limits):
-    found = [one for one in outlook(windows, **limits) if one.metric == metric]
+def forecast(windows, metric):
+    found = [one for one in outlook(windows) if one.metric == metric]
     assert len(found) == 1
     return found[0]
 
@@ -170,6 +171,13 @@ class TestMemory:
         assert found.seconds is None
         assert re.fullmatch(r"memory of the process falls by \d+ MB an hour", found.sentence)
 
+    def test_what_is_beyond_its_limit_already_has_nothing_ahead(self):
+        at = minutes(60)
+        found = memory_forecast(of_memory(at, 2100 + at / HOUR * 300 + noise(60, 5)))
+        assert found.significant
+        assert found.seconds is None
+        assert found.severity == "info"
+
     def test_less_than_20_minutes_say_nothing(self):
         assert outlook(of_memory(minutes(19), 800 + 20 * np.arange(19))) == []
         assert outlook(Windows(0.0)) == []
@@ -188,6 +196,7 @@ def filling(cache_limit, *, leak=0.0, count=60, seed=3):
             (CACHED, "market_data"): cached * 0.75 * MB,
             (CACHED, "features"): cached * 0.25 * MB,
             (CACHE_LIMIT,): cache_limit * MB,
+            (metrics.CACHE_CATEGORY_LIMIT_BYTES, "market_data"): 200 * MB,
         }
 
     return recorded(at, at_moment)
@@ -226,11 +235,7 @@ class TestCaches:
         assert is_calm(forecast(filling(100, count=120), CACHED.name))
 
     def test_a_category_with_a_limit_of_its_own(self):
-        found = forecast(
-            filling(500),
-            f'{CACHED.name}{{category="market_data"}}',
-            category_limits={"market_data": 200 * MB, "unheard_of": MB},
-        )
+        found = forecast(filling(500), f'{CACHED.name}{{category="market_data"}}')
         assert found.seconds == pytest.approx((200 - 180) / 180 * HOUR, rel=0.15)
         assert found.severity == "info"
         assert found.sentence.startswith("memory of market_data will be full (200 MB) in about")
@@ -266,6 +271,7 @@ class TestHitRates:
         assert found.severity == "warning"
         assert found.slope_per_hour == pytest.approx(-0.04, rel=0.25)
         assert found.seconds == pytest.approx(HOUR, rel=0.30)
+        assert found.earliest <= found.seconds <= found.latest
         assert f"will fall below {100 * limit:g}% in about" in found.sentence
         assert found.finding().component == tier
 
@@ -283,17 +289,21 @@ class TestHitRates:
             r"hit rate of process memory rises by \d+ points an hour", found.sentence
         )
 
-    def test_counters_that_began_anew_are_no_fall(self):
-        at, hits = minutes(60), np.concatenate([np.arange(1, 31), np.arange(30)]) * 950.0
+    def test_counters_that_began_anew_are_left_out(self):
+        hits = [950, 1900, 2850, 2400, 3350]  # a category is gone, and 1400 hits with it
         windows = recorded(
-            at,
+            minutes(5),
             lambda _, place: {
                 (metrics.CACHE_HITS, "l1", "default"): hits[place],
-                (metrics.CACHE_MISSES, "l1", "default"): hits[place] / 19,
+                (metrics.CACHE_MISSES, "l1", "default"): 950 * (place + 1),
             },
         )
-        found = forecast(windows, "l1_hit_rate")
-        assert is_calm(found)
+        rate = Share(
+            Selection.of(metrics.CACHE_HITS, tier="l1"),
+            Selection.of(metrics.CACHE_MISSES, tier="l1"),
+            least=20,
+        )
+        assert rate.points(windows, MINUTE) == [(120, 0.5), (180, 0.5), (300, 0.5)]
 
     def test_minutes_with_a_handful_of_requests_say_nothing(self):
         windows = recorded(
@@ -360,6 +370,7 @@ class TestWording:
             (1.0, "ratio", "100%"),
             (2048 * MB, "bytes", "2,048 MB"),
             (1.25 * MB, "bytes", "1.2 MB"),
+            (60_000, "bytes", "59 KB"),
             (0.0, "", "0"),
             (12_345.6, "", "12,300"),
             (0.0167, "", "0.0167"),

@@ -609,6 +609,11 @@ def _bytes(megabytes: float | None) -> int | None:
 _open: WeakSet[CacheManager] = WeakSet()
 
 
+def open_caches() -> list[CacheManager]:
+    """The caches of this process that are not closed."""
+    return list(_open)
+
+
 def _each(step: Callable[[CacheManager], None]) -> None:
     for cache in list(_open):
         step(cache)

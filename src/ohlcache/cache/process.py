@@ -8,7 +8,8 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from ohlcache.cache.categories import CacheCategory
 from ohlcache.cache.decorate import Cached, CachedFunction, KeyMaker, Seconds, TagMaker
-from ohlcache.cache.manager import CacheManager
+from ohlcache.cache.manager import CacheManager, open_caches
+from ohlcache.telemetry.board import Board
 
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
@@ -31,6 +32,12 @@ def get_cache_manager() -> CacheManager:
             if _cache is None or _cache.is_closed:
                 _cache = CacheManager()
     return _cache
+
+
+def shared_board() -> Board | None:
+    """The board of a shared tier of any cache that is open in this process and works."""
+    boards = (cache.board for cache in open_caches())
+    return next((board for board in boards if board is not None), None)
 
 
 @overload

@@ -9,6 +9,7 @@ from ohlcache.cache.shelves import Shelf
 from ohlcache.telemetry import Readings
 from ohlcache.telemetry import vocabulary as metrics
 
+_MB = 2**20
 _LOAD_ERROR, _ERROR = "load_error:", "error:"
 
 
@@ -28,6 +29,9 @@ def _report_memory(shelf: Shelf, readings: Readings) -> None:
     readings.add(metrics.CACHE_READ_SECONDS, shelf.hit_time.distribution(), "l1")
     readings.add(metrics.CACHE_ENTRIES, len(tier.entries), name)
     readings.add(metrics.CACHE_BYTES, tier.bytes, name)
+    if shelf.policy.max_size_mb is not None:
+        limit = int(shelf.policy.max_size_mb * _MB)
+        readings.add(metrics.CACHE_CATEGORY_LIMIT_BYTES, limit, name)
     readings.add(metrics.CACHE_SETS, tier.tally.sets, name)
     for cause in CAUSES:
         readings.add(metrics.CACHE_EVICTIONS, tier.tally.evicted[cause], name, cause)

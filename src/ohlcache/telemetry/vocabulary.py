@@ -28,6 +28,13 @@ CACHE_BYTES = Metric(
 CACHE_LIMIT_BYTES = Metric(
     "ohlcache_cache_limit_bytes", "gauge", "Memory that values may take in all.", "bytes"
 )
+CACHE_CATEGORY_LIMIT_BYTES = Metric(
+    "ohlcache_cache_category_limit_bytes",
+    "gauge",
+    "Memory that values of a category may take, of those with a limit of their own.",
+    "bytes",
+    ("category",),
+)
 CACHE_SETS = Metric(
     "ohlcache_cache_sets", "counter", "Values put into process memory.", labels=("category",)
 )

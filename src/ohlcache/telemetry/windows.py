@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ohlcache.telemetry.distribution import NO_DURATIONS, Distribution
@@ -73,18 +73,22 @@ class Windows:
     def series(self, selection: Selection) -> list[Labels]:
         """The labels of all series selected that were ever read."""
         with bookkeeping:
-            return [labels for labels, _ in self._places(selection)]
+            return [
+                labels
+                for metric, labels in self._index
+                if metric is selection.metric and selection.takes(labels)
+            ]
 
     def level(self, selection: Selection) -> float | None:
         """The gauges selected as last read, put together; None where there are none."""
         with bookkeeping:
-            return self._level(self._newest, selection)
+            return _level(self._newest, selection.metric, self._places(selection))
 
     def increase(self, selection: Selection, seconds: float) -> float:
         """By how much the counters selected grew over the last seconds."""
         with bookkeeping:
             earlier, total = self._frame_at(self._newest.at - seconds), 0.0
-            for _, place in self._places(selection):
+            for place in self._places(selection):
                 now, then = _number(self._newest, place), _number(earlier, place)
                 total += now - then if now >= then else now  # counting has begun anew
             return total
@@ -99,7 +103,7 @@ class Windows:
         """The durations of the histograms selected over the last seconds."""
         with bookkeeping:
             earlier, total = self._frame_at(self._newest.at - seconds), NO_DURATIONS
-            for _, place in self._places(selection):
+            for place in self._places(selection):
                 now = _durations(self._newest, place)
                 total = total.plus(now.since(_durations(earlier, place)))
             return total
@@ -108,7 +112,8 @@ class Windows:
         """(moment, gauges selected) of the frames kept at a resolution, oldest first."""
         ring = self._rings[[seconds for seconds, _ in RESOLUTIONS].index(resolution)]
         with bookkeeping:
-            found = [(frame.at, self._level(frame, selection)) for frame in ring]
+            places = self._places(selection)
+            found = [(frame.at, _level(frame, selection.metric, places)) for frame in ring]
         return [(at, level) for at, level in found if level is not None]
 
     # -- under the lock -------------------------------------------------------------------------
@@ -127,20 +132,12 @@ class Windows:
                 values[place] = old if old == value else value
         return values
 
-    def _places(self, selection: Selection) -> Iterator[tuple[Labels, int]]:
-        return (
-            (labels, place)
+    def _places(self, selection: Selection) -> list[int]:
+        return [
+            place
             for (metric, labels), place in self._index.items()
             if metric is selection.metric and selection.takes(labels)
-        )
-
-    def _level(self, frame: Frame, selection: Selection) -> float | None:
-        total: Value | None = None
-        for _, place in self._places(selection):
-            value = frame.values[place] if place < len(frame.values) else None
-            if value is not None:
-                total = value if total is None else selection.metric.merged(total, value)
-        return None if total is None or isinstance(total, Distribution) else total
+        ]
 
     def _frame_at(self, moment: float) -> Frame:
         """The newest frame that is not later than the moment; otherwise the oldest."""
@@ -151,6 +148,15 @@ class Windows:
                 return ring[place - 1]
             oldest = min(oldest, ring[0], key=_moment)
         return oldest
+
+
+def _level(frame: Frame, metric: Metric, places: Iterable[int]) -> float | None:
+    total: Value | None = None
+    for place in places:
+        value = frame.values[place] if place < len(frame.values) else None
+        if value is not None:
+            total = value if total is None else metric.merged(total, value)
+    return None if total is None or isinstance(total, Distribution) else total
 
 
 def _moment(frame: Frame) -> float:
