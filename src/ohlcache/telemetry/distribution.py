@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping
-from math import log2
+from math import ceil, log2
 
 _SMALLEST = 1e-7  # seconds; what is shorter counts as this
-PER_OCTAVE = 4
-_FACTOR = 2 ** (1 / PER_OCTAVE)  # 19% from bound to bound
+PER_OCTAVE = 4  # 19% from bound to bound
 BUCKETS = 128  # up to 1e-7 * 2**32 s
 
 
@@ -21,13 +20,13 @@ def bucket_of(seconds: float) -> int:
     """The bucket that counts a duration."""
     if seconds <= _SMALLEST:
         return 0
-    bucket = int(PER_OCTAVE * log2(seconds / _SMALLEST)) + 1
+    bucket = ceil(PER_OCTAVE * log2(seconds / _SMALLEST))
     return bucket if bucket < BUCKETS else BUCKETS - 1
 
 
 def upper_bound(bucket: int) -> float:
     """The longest duration in seconds that a bucket counts."""
-    return float(_SMALLEST * _FACTOR**bucket)
+    return float(_SMALLEST * 2 ** (bucket / PER_OCTAVE))
 
 
 class Distribution:

@@ -30,6 +30,7 @@ class Readings:
 
     def add(self, metric: Metric, value: Value, *labels: str) -> None:
         """Report a value; one that is there already is put together with it."""
+        assert len(labels) == len(metric.labels), f"{metric.name} has labels {metric.labels}"
         key = (metric, labels)
         found = self.values.get(key)
         if found is not None:

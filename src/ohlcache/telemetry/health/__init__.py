@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ohlcache.telemetry.health.assess import assess
+from ohlcache.telemetry.health.assessment import assess
 from ohlcache.telemetry.health.finding import Finding
 from ohlcache.telemetry.health.report import ComponentHealth, HealthReport, Reason
 

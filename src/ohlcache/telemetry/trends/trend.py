@@ -69,26 +69,23 @@ def trend(times: Sequence[float] | Array, values: Sequence[float] | Array) -> Tr
     if len(at) == 0 or at[0] == at[-1]:
         level = float(np.median(seen)) if len(seen) else 0.0
         return _unclear(0.0, level, level)
-    since = at - at[-1]
-    since, seen = thinned(since, seen, _MOST_POINTS)
-    if len(since) < _FEWEST_POINTS:
-        return _unclear(*_line(since, seen, slopes(since, seen)))
-    level_seen = without_wave(since, seen)
-    ordered = slopes(since, level_seen)
-    slope, first, last = _line(since, level_seen, ordered)
-    low, high = _bounds(since, level_seen, ordered, slope)
-    return Trend(slope, min(low, slope), max(high, slope), low > 0 or high < 0, first, last)
+    span = float(at[-1] - at[0])
+    since, seen = thinned(at - at[-1], seen, _MOST_POINTS)
+    is_enough = len(since) >= _FEWEST_POINTS
+    still = without_wave(since, seen) if is_enough else seen
+    ordered = slopes(since, still)
+    slope = float(np.median(ordered))
+    last = float(np.median(still - slope * since))
+    first = last - slope * span
+    if not is_enough:
+        return _unclear(slope, first, last)
+    low, high = _bounds(since, still, ordered, slope)
+    low, high = min(low, slope), max(high, slope)
+    return Trend(slope, low, high, _excludes_zero((low, high)), first, last)
 
 
 def _unclear(slope: float, first: float, last: float) -> Trend:
     return Trend(slope, -inf, inf, significant=False, first=first, last=last)
-
-
-def _line(since: Array, values: Array, ordered: Array) -> tuple[float, float, float]:
-    """Its slope, and its levels at the first and at the last time."""
-    slope = float(np.median(ordered)) if len(ordered) else 0.0
-    last = float(np.median(values - slope * since))
-    return slope, last + slope * float(since[0]), last
 
 
 def _bounds(since: Array, values: Array, ordered: Array, slope: float) -> Bounds:
