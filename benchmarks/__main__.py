@@ -20,10 +20,14 @@ from benchmarks import (
     decorated_calls,
     hit_ratio,
     imports,
+    leaks,
+    memory_pressure,
     memory_tier,
     redis_tier,
     shared_reads,
     size,
+    telemetry_overhead,
+    trends,
     warm_read,
     workload,
 )
@@ -43,6 +47,10 @@ _QUESTIONS = {
     "database_tier": database_tier,
     "shared_reads": shared_reads,
     "workload": workload,
+    "telemetry_overhead": telemetry_overhead,
+    "trends": trends,
+    "leaks": leaks,
+    "memory_pressure": memory_pressure,
 }
 _PACKAGES = (
     "ohlcache",
