@@ -50,6 +50,7 @@ def test_health_can_be_asked_in_a_fresh_process():
 
 
 def test_health_of_a_cache_that_works_and_of_one_whose_redis_is_gone(redis_server, namespace):
+    server = redis_server()
     script = """
         import json, sys, time, ohlcache
         cache = ohlcache.CacheManager()
@@ -66,11 +67,11 @@ def test_health_of_a_cache_that_works_and_of_one_whose_redis_is_gone(redis_serve
         }}))
     """
     settings = {
-        "OHLCACHE_CACHE__L2__REDIS_URL": redis_server.url,
+        "OHLCACHE_CACHE__L2__REDIS_URL": server.url,
         "OHLCACHE_CACHE__NAMESPACE": namespace,
     }
     well = run_python(script, **settings)
-    redis_server.kill()
+    server.kill()
     ill = run_python(script, **settings)
     assert well["score"] == 100.0
     assert well["parts"]["l2"] == [100.0, []]

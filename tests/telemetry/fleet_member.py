@@ -55,22 +55,30 @@ def report(cache, work):
     fleet.close()
 
 
+def count(work, seed):
+    for duration in durations(seed):
+        work.times.record(duration)
+        work.counters.count("default")
+    work.counters.count("features", int(seed))
+
+
+def count_in_child(work):
+    """Count in this process and then in a child; False in this one."""
+    work.counters.count("default", 100)
+    if os.fork():
+        os.wait()
+        return False
+    work.counters.count("default", 7)
+    return True
+
+
 def main(url, namespace, seed):
     work = Work()
+    if seed != "fork":
+        count(work, seed)
+    elif not count_in_child(work):
+        return
     with CacheManager(settings_of(url, namespace)) as cache:
-        if seed == "fork":
-            work.counters.count("default", 100)
-            if os.fork():
-                os.wait()
-                return
-            first = Fleet(lambda: cache.board, errors=Counters())
-            first.post(work.readings(), time.monotonic())
-            work.counters.count("default", 7)
-        else:
-            for duration in durations(seed):
-                work.times.record(duration)
-                work.counters.count("default")
-            work.counters.count("features", int(seed))
         report(cache, work)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import threading
 import weakref
 
@@ -127,3 +128,18 @@ class TestHistogram:
         assert found["count"] == 1
         assert found["mean"] == seconds
         assert 1e-7 <= found["p50"] <= 500
+
+
+def test_a_forked_child_counts_anew_and_its_parent_goes_on():
+    counters, histogram = Counters(), Histogram()
+    counters.count("hits", 100)
+    histogram.record(1.0)
+    child = os.fork()
+    if child == 0:
+        counters.count("hits", 7)
+        is_own = counters.snapshot() == {"hits": 7} and histogram.snapshot()["count"] == 0
+        os._exit(0 if is_own else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    counters.count("hits")
+    assert counters["hits"] == 101
+    assert histogram.snapshot()["count"] == 1

@@ -584,6 +584,8 @@ class CacheManager(Closing):
         self._inherited.append((old, self._pool))
         self._pool = None
         old.versions.renew_after_fork()
+        for shelf in old.shelves.values():
+            shelf.tier.count_anew()
         for link in old.links:
             link.tier.renew_after_fork()
         parts = Parts(

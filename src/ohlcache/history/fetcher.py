@@ -54,7 +54,6 @@ class Fetcher:
 
     def __init__(self, store: Store, source: Source) -> None:
         self.source = source
-        self.counts: Counter[str] = Counter()
         self._store = store
         self._unsettled: dict[SeriesKey, tuple[Interval, int]] = {}
         self.renew()
@@ -62,6 +61,7 @@ class Fetcher:
     def renew(self) -> None:
         """Begin anew with threads and locks: a forked child does not have its parent's."""
         capabilities = self.source.capabilities
+        self.counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._under_way: defaultdict[SeriesKey, list[_Page]] = defaultdict(list)
         self._limiter = _limiter(capabilities.requests_per_second)

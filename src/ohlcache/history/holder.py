@@ -65,11 +65,16 @@ class Holder:
         self._catalogue: dict[SeriesKey, Series] = {}
         self._venues: dict[str, tuple[str, ...]] = {}
         self._held: dict[SeriesKey, Held] = {}
-        self.evictions = 0
         self.renew()
 
     def renew(self) -> None:
-        """Make new locks: in a forked child the old ones may be held by threads that are gone."""
+        """Begin anew in a forked child: its locks may be held by threads that are gone.
+
+        What is decoded stays.
+        """
+        self.evictions = 0
+        for held in self._held.values():
+            held.reads = 0
         self._lock = threading.Lock()
         self._locks: defaultdict[SeriesKey, threading.Lock] = defaultdict(threading.Lock)
 

@@ -81,6 +81,7 @@ class MarketData(Closing):
     def _renew(self) -> None:
         """Make threads and locks anew in a forked child, which has none of its parent's."""
         self._make_threads()
+        self._reader.counts.clear()
         self._holder.renew()
         if self._fetcher is not None:
             self._fetcher.renew()

@@ -16,7 +16,6 @@ from typing import NamedTuple
 from ohlcache.errors import ReportUnreadable
 from ohlcache.telemetry.board import Board
 from ohlcache.telemetry.counters import Counters
-from ohlcache.telemetry.inherited import inherited
 from ohlcache.telemetry.process import Process, this_process
 from ohlcache.telemetry.registry import Readings
 from ohlcache.telemetry.report import Report, decode, encode
@@ -95,8 +94,7 @@ class Fleet:
         if not self._lock.acquire(blocking=False):
             return  # another thread is at it
         try:
-            own = inherited.taken_from(readings)
-            self._newest = Report(self._process, self._wall(), own)
+            self._newest = Report(self._process, self._wall(), readings)
             if self._tried_at is None or at - self._tried_at >= (1 - _EARLY) * self._interval:
                 self._tried_at = at
                 self._try_to_post()

@@ -212,8 +212,9 @@ class Monitor:
         self._lock.release()
 
     def _renew_after_fork(self) -> None:
-        """In the child: not started, since no thread came along."""
+        """In the child: not started, since no thread came along, and counting begins anew."""
         self._thread = self._dispatcher = None
+        self.windows = Windows(self._clock())
         self._after_fork()
 
 

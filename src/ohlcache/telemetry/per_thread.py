@@ -1,10 +1,16 @@
-"""Numbers that each thread keeps by itself, so that counting takes no lock and loses nothing."""
+"""Numbers that each thread keeps by itself, so that counting takes no lock and loses nothing.
+
+A forked child begins to count anew: in a sum over processes what its parent counted before would
+be in it twice.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from ohlcache.telemetry.locking import bookkeeping
 
@@ -17,9 +23,14 @@ class PerThread(Generic[Part]):
     def __init__(self, make: Callable[[], Part], fold: Callable[[Part, Part], None]) -> None:
         self._make = make
         self._fold = fold
+        self._begin()
+        with bookkeeping:
+            _all.add(self)
+
+    def _begin(self) -> None:
         self._local = threading.local()
         self._parts: list[tuple[threading.Thread, Part]] = []
-        self._ended = make()
+        self._ended = self._make()
 
     @property
     def own(self) -> Part:
@@ -46,3 +57,14 @@ class PerThread(Generic[Part]):
             self._parts = running
             self._fold(self._ended, total)
         return total
+
+
+_all: WeakSet[PerThread[Any]] = WeakSet()
+
+
+def _begin_all() -> None:
+    for one in list(_all):
+        one._begin()  # its own class
+
+
+os.register_at_fork(after_in_child=_begin_all)

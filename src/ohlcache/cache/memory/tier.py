@@ -167,6 +167,10 @@ class MemoryTier:
             self._expiry.clear()
             self.bytes = 0
 
+    def count_anew(self) -> None:
+        """Forget what was counted, as a forked child does; hits of entries are theirs and stay."""
+        self.tally = Tally()
+
     def resize(self, max_entries: int | None, max_bytes: int | None) -> None:
         """Take other limits; what is held beyond them leaves. Raises as the constructor."""
         with self.lock:

@@ -5,6 +5,10 @@ Importing it needs the extra ``redis``; MissingExtra names it where it is not in
 
 from __future__ import annotations
 
+# Sockets import it when they first connect. A thread that is at it while the process forks would
+# leave its lock behind, and the child would wait for it for ever.
+import encodings.idna  # noqa: F401
+
 from ohlcache.errors import MissingExtra
 
 try:
