@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ohlcache.errors import InvalidArgument
-from ohlcache.history import MarketData, Store
+from ohlcache.history import MarketData, SQLiteEngine, Store
 from ohlcache.settings import Settings, as_settings
 from ohlcache.sources import as_source
 
@@ -36,7 +36,7 @@ def open(  # noqa: A001  # read as ohlcache.open
     path = database_path(str(options.location if location is None else location))
     chosen = None if source is None else as_source(source)
     return MarketData(
-        Store(path, busy_seconds=options.busy_timeout_seconds),
+        Store(SQLiteEngine(path, options.busy_timeout_seconds)),
         chosen,
         memory_bytes=options.memory_mb * 2**20,
         sessions=options.sessions,

@@ -15,7 +15,7 @@ from conftest import MINUTE, T0, make_block
 from ohlcache.candles import Block, Interval, to_block
 from ohlcache.candles.interval import normalise
 from ohlcache.errors import FetchError, SourceUnavailable, UnknownSymbol
-from ohlcache.history import MarketData, Store
+from ohlcache.history import MarketData, SQLiteEngine, Store
 
 HISTORY = make_block(10_000)
 END = T0 + 10_000 * MINUTE
@@ -66,7 +66,9 @@ def opened(tmp_path):
     made = []
 
     def open_with(source, **options):
-        market_data = MarketData(Store(tmp_path / "s.sqlite"), source, clock=source.now, **options)
+        market_data = MarketData(
+            Store(SQLiteEngine(tmp_path / "s.sqlite", 30.0)), source, clock=source.now, **options
+        )
         made.append(market_data)
         return market_data
 

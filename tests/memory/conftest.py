@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from ohlcache.memory.usage import Usage
 
 from ohlcache.memory import MemoryManager
-from ohlcache.memory.usage import Usage
 from ohlcache.settings import MemorySettings
 
 MB = 2**20

@@ -7,7 +7,6 @@ import itertools
 import threading
 
 import pytest
-
 from ohlcache.memory.gc_pauses import GcPauses
 
 

@@ -8,7 +8,6 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from ohlcache.memory.gc_meter import PauseMeter
 from ohlcache.memory.gc_pauses import GcPauses
 from ohlcache.memory.gc_trial import PAIRS, Pair, Window, judge

@@ -5,7 +5,6 @@ import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from ohlcache.memory.limits import Bound, _cgroup_bounds, limit_in_force
 from ohlcache.memory.usage import Usage, read_usage
 

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from ohlcache.memory.marks import Level, Marks
 from ohlcache.memory.pacing import LEAST_SECONDS, Pacing
 from ohlcache.memory.samples import OLDER, RECENT, Sample, Samples

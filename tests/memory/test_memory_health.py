@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ohlcache.memory import LeakAssessment
 from ohlcache.memory.health import Findings, Growth, judged, stability_of
 from ohlcache.memory.limits import Limit
 from ohlcache.memory.marks import Marks
 from ohlcache.memory.samples import Sample
+
+from ohlcache.memory import LeakAssessment
 
 MB = 2**20
 MARKS = Marks.of(1000 * MB, 0.8, 0.9)

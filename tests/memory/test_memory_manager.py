@@ -10,13 +10,13 @@ import threading
 
 import numpy as np
 import pytest
+from ohlcache.memory.usage import read_usage
 
 import ohlcache
 from memory.conftest import MB
 from ohlcache import reclaim
 from ohlcache.memory import MemoryManager, get_memory_manager
 from ohlcache.memory import process as memory_process
-from ohlcache.memory.usage import read_usage
 from ohlcache.settings import MemorySettings
 from ohlcache.telemetry import vocabulary as metrics
 from ohlcache.telemetry.registry import registry

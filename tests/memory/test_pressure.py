@@ -4,11 +4,11 @@ import threading
 
 from hypothesis import given
 from hypothesis import strategies as st
+from ohlcache.memory.pressure import Pressure
+from ohlcache.memory.relief import Relief, Way
 
 from memory.conftest import MB, Process
 from ohlcache.memory import pressure as pressure_module
-from ohlcache.memory.pressure import Pressure
-from ohlcache.memory.relief import Relief, Way
 
 WAIT = 10.0  # seconds at most, for what happens at once
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ohlcache.errors import InvalidArgument
-from ohlcache.memory import profiler
 from ohlcache.memory.profiler import memory_profiler, profiles
 from ohlcache.memory.profiling import measuring as measuring_module
 from ohlcache.memory.profiling.growth import Growth
+
+from ohlcache.errors import InvalidArgument
+from ohlcache.memory import profiler
 
 MB = 1 << 20
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 import threading
 
 import pytest
-
-from memory.conftest import MB
 from ohlcache.memory.marks import Marks
 from ohlcache.memory.pressure import Pressure
 from ohlcache.memory.relief import Way
 from ohlcache.memory.room import Room
+
+from memory.conftest import MB
 
 WAIT = 10.0
 MARKS = Marks.of(1000 * MB, 0.8, 0.9)

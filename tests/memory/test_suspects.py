@@ -8,9 +8,9 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+from ohlcache.memory.suspects import Suspects
 
 from ohlcache.memory import census
-from ohlcache.memory.suspects import Suspects
 
 
 class Order:

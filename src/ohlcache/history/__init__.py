@@ -11,6 +11,7 @@ from ohlcache.history.reports import (
     VerifyReport,
     WriteReport,
 )
+from ohlcache.history.sqlite_engine import SQLiteEngine
 from ohlcache.history.store import Store
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "MarketData",
     "Problem",
     "RepairReport",
+    "SQLiteEngine",
     "SeriesInfo",
     "Store",
     "VerifyReport",

@@ -122,7 +122,7 @@ class Fetcher:
             self._under_way.clear()
         for page in left_out:
             page.outcome.set_exception(
-                StoreError(f"store {self._store.path} was closed during a fetch: open it again")
+                StoreError(f"{self._store.name} was closed during a fetch: open it again")
             )
         close = getattr(self.source, "close", None)
         if close is not None:

@@ -15,7 +15,7 @@ from ohlcache import reclaim
 from ohlcache.candles import Block, Interval, IntervalSet
 from ohlcache.candles.interval import covers, difference
 from ohlcache.history.chunks import window, window_length
-from ohlcache.history.database import Token
+from ohlcache.history.engine import Token
 from ohlcache.history.memory import Run
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,9 +14,13 @@ from ohlcache.candles import OHLCV, Anchor, Block, Grid, Interval, IntervalSet, 
 from ohlcache.candles.quality import Findings, Offender
 from ohlcache.errors import ChunkError, StoreDamaged
 from ohlcache.history.chunks import BODY, RECENT, Piece, assemble
-from ohlcache.history.database import Database
+from ohlcache.history.engine import Engine, Session
 from ohlcache.history.reports import SeriesInfo, SeriesKey
 
+_SERIES = (
+    "SELECT id, venue, symbol, timeframe, zone, zone_offset, extras, revision, epoch FROM series"
+)
+_BY_KEY = "WHERE venue = ? AND symbol = ? AND timeframe = ?"
 _ROWS_WORTH_A_HELPER = 300_000  # fewer are decoded sooner than a thread and a connection start
 
 
@@ -41,56 +44,62 @@ class Series:
 class Reading:
     """What can be read, all of one moment."""
 
-    def __init__(self, connection: sqlite3.Connection, database: Database | None = None) -> None:
-        """With a ``database``, large reads take further connections to it."""
-        self._connection = connection
-        self._database = database
+    def __init__(self, session: Session, engine: Engine | None = None) -> None:
+        """With an ``engine``, large reads take further sessions of it."""
+        self._session = session
+        self._engine = engine
 
     def clock(self) -> tuple[int, int]:
         """The store's revision and its number of deletions."""
-        row: tuple[int, int] = self._connection.execute("SELECT * FROM clock").fetchone()
-        return row
+        revision, deletions = next(self._session.rows("SELECT revision, deletions FROM clock"))
+        return revision, deletions
 
     def all_series(self, after: int = -1) -> list[Series]:
         """The catalogue, or what of it changed after a revision."""
-        rows = self._connection.execute(
-            "SELECT id, venue, symbol, timeframe, zone, zone_offset, extras, revision, epoch "
-            "FROM series WHERE revision > ? ORDER BY venue, symbol, timeframe",
-            (after,),
+        rows = self._session.rows(
+            f"{_SERIES} WHERE revision > ? ORDER BY venue, symbol, timeframe", after
         )
         return [_series(row) for row in rows]
 
     def series(self, key: SeriesKey) -> Series | None:
         """One series, or None."""
-        row = self._connection.execute(
-            "SELECT id, venue, symbol, timeframe, zone, zone_offset, extras, revision, epoch "
-            "FROM series WHERE venue = ? AND symbol = ? AND timeframe = ?",
-            key_row(key),
-        ).fetchone()
-        return _series(row) if row else None
+        rows = self._session.rows(f"{_SERIES} {_BY_KEY}", *key_row(key))
+        return next(map(_series, rows), None)
+
+    def locked_series(self, key: SeriesKey) -> Series | None:
+        """One series, which no other writer changes until the transaction ends."""
+        lock = self._session.ROW_LOCK
+        rows = self._session.rows(f"{_SERIES} {_BY_KEY}{lock}", *key_row(key))
+        return next(map(_series, rows), None)
 
     def coverage(self, series: Series) -> IntervalSet:
         """The ranges that were fetched."""
-        rows = self._connection.execute(
-            "SELECT start, end FROM coverage WHERE series = ? ORDER BY start", (series.id,)
+        rows = self._session.rows(
+            'SELECT start, "end" FROM coverage WHERE series = ? ORDER BY start', series.id
         )
         return tuple(Interval(*row) for row in rows)
 
     def pieces(self, series: Series, start: int, end: int, after: int = -1) -> list[Piece]:
         """The layers of the windows that start in [start, end), changed after a revision."""
-        rows = self._connection.execute(
+        rows = self._session.rows(
             "SELECT start, layer, first, last, rows FROM chunk WHERE series = ? AND start >= ? "
             "AND start < ? AND revision > ? ORDER BY start, layer",
-            (series.id, start, end, after),
+            series.id,
+            start,
+            end,
+            after,
         )
         return [Piece(*row) for row in rows]
 
     def chunks(self, series: Series, start: int, end: int, after: int = -1) -> Iterator[bytes]:
         """The bytes of the same layers, in the same order."""
-        rows = self._connection.execute(
+        rows = self._session.rows(
             "SELECT data FROM chunk WHERE series = ? AND start >= ? AND start < ? "
             "AND revision > ? ORDER BY start, layer",
-            (series.id, start, end, after),
+            series.id,
+            start,
+            end,
+            after,
         )
         return (row[0] for row in rows)
 
@@ -116,9 +125,9 @@ class Reading:
         """Further readings of the same moment, so that all cores can read and decode at once."""
         helpers: list[Reading] = []
         with ExitStack() as stack:
-            if self._database is not None:
+            if self._engine is not None:
                 for _ in range(min(wanted, (os.cpu_count() or 1) - 1)):
-                    helper = Reading(stack.enter_context(self._database.reading()))
+                    helper = Reading(stack.enter_context(self._engine.reading()))
                     if helper.clock() == self.clock():
                         helpers.append(helper)
             yield helpers
@@ -126,9 +135,9 @@ class Reading:
     def info(self, series: Series) -> SeriesInfo:
         """Rows, range and size of a series."""
         pieces = self.pieces(series, -(2**62), 2**62)
-        size = self._connection.execute(
-            "SELECT sum(length(data)) FROM chunk WHERE series = ?", (series.id,)
-        ).fetchone()[0]
+        ((size,),) = self._session.rows(
+            "SELECT sum(length(data)) FROM chunk WHERE series = ?", series.id
+        )
         key = series.key
         return SeriesInfo(
             key.venue,
@@ -156,16 +165,18 @@ class Reading:
 
     def refused_times(self, series: Series) -> list[int]:
         """Open times of rows that were turned away and that no later write brought right."""
-        rows = self._connection.execute(
-            "SELECT DISTINCT time FROM refused WHERE series = ? ORDER BY time", (series.id,)
+        rows = self._session.rows(
+            "SELECT DISTINCT time FROM refused WHERE series = ? ORDER BY time", series.id
         )
         return [row[0] for row in rows]
 
     def refused(self, series: Series) -> Findings:
         """The rows that writes to a series turned away and that no later write brought right."""
-        rows = self._connection.execute(
-            "SELECT time, reason, detail FROM refused WHERE series = ? ORDER BY time", (series.id,)
-        ).fetchall()
+        rows = list(
+            self._session.rows(
+                "SELECT time, reason, detail FROM refused WHERE series = ? ORDER BY time", series.id
+            )
+        )
         counts: dict[str, int] = {}
         for _, reason, _ in rows:
             counts[reason] = counts.get(reason, 0) + 1

@@ -1,4 +1,4 @@
-"""The candle store on SQLite: series, chunks, coverage and metadata in one database.
+"""The candle store: series, chunks, coverage and metadata in one database.
 
 A write is one transaction: rows, coverage and the series' revision change together or not at all.
 """
@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from ohlcache.candles import Anchor, Block, Interval, IntervalSet
 from ohlcache.candles.quality import Offender
 from ohlcache.history.chunks import Piece
-from ohlcache.history.database import Database, Token
-from ohlcache.history.reading import Reading, Series, key_row
+from ohlcache.history.engine import Engine, Token
+from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.writing import Changed, Writing
 
@@ -25,22 +24,25 @@ class AnchorMoved(Exception):
 
 
 class Store:
-    """Candles in one SQLite file, shared by any number of threads and processes."""
+    """Candles in one database, shared by any number of threads and processes."""
 
-    def __init__(self, path: Path, *, busy_seconds: float = 30.0) -> None:
-        """Open or create the store. Raises the StoreErrors that Database does."""
-        self.path = path
-        self._database = Database(path, busy_seconds)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return self._engine.name
 
     def token(self) -> Token:
         """Changes with every commit, by whichever process; costs a few microseconds."""
-        return self._database.token()
+        return self._engine.token()
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:
         """Everything read through it is of one moment."""
-        with self._database.reading() as connection:
-            yield Reading(connection, self._database)
+        with self._engine.reading() as session:
+            yield Reading(session, self._engine)
 
     def write(
         self,
@@ -54,8 +56,8 @@ class Store:
 
         The series is created if need be. Raises AnchorMoved when it has another anchor.
         """
-        with self._database.writing() as connection:
-            writing = Writing(connection)
+        with self._engine.writing() as session:
+            writing = Writing(session)
             series = writing.series(key, anchor, block.names)
             if series.anchor != anchor:
                 raise AnchorMoved
@@ -68,15 +70,16 @@ class Store:
 
     def move_anchor(self, key: SeriesKey, old: Anchor, new: Anchor) -> None:
         """Give a series another anchor, unless someone else was quicker."""
-        with self._database.writing() as connection:
-            connection.execute(
-                "UPDATE series SET zone = ?, zone_offset = ? WHERE venue = ? AND symbol = ? "
-                "AND timeframe = ? AND zone = ? AND zone_offset = ?",
-                (new.zone, new.offset, *key_row(key), old.zone, old.offset),
-            )
-            writing = Writing(connection)
-            series = Reading(connection).series(key)
-            if series is not None:
+        with self._engine.writing() as session:
+            writing = Writing(session)
+            series = writing.known_series(key)
+            if series is not None and series.anchor == old:
+                session.run(
+                    "UPDATE series SET zone = ?, zone_offset = ? WHERE id = ?",
+                    new.zone,
+                    new.offset,
+                    series.id,
+                )
                 writing.touch(series)
 
     def delete(self, key: SeriesKey, start: int | None = None, end: int | None = None) -> int:
@@ -84,49 +87,52 @@ class Store:
 
         Returns the number of rows removed.
         """
-        with self._database.writing() as connection:
-            series = Reading(connection).series(key)
+        with self._engine.writing() as session:
+            writing = Writing(session)
+            series = writing.known_series(key)
             if series is None:
                 return 0
-            writing = Writing(connection)
             if start is None and end is None:
                 return writing.remove(series)
             return writing.remove_range(series, start, end)
 
     def drop(self, series: Series, piece: Piece) -> None:
         """Forget a damaged layer and the coverage of its rows."""
-        with self._database.writing() as connection:
-            writing = Writing(connection)
+        with self._engine.writing() as session:
+            writing = Writing(session)
             writing.forget(series, piece.start, piece.layer)
             writing.uncover(series, Interval(piece.first, series.grid.next(piece.last)))
             writing.touch(series, removed=True)
 
     def metadata(self, venue: str, symbol: str) -> dict[str, Any]:
         """The properties of a symbol; empty where none were set."""
-        with self._database.reading() as connection:
-            row = connection.execute(
-                "SELECT data FROM metadata WHERE venue = ? AND symbol = ?", (venue, symbol)
-            ).fetchone()
-        found: dict[str, Any] = json.loads(row[0]) if row else {}
+        with self._engine.reading() as session:
+            rows = session.rows(
+                "SELECT data FROM metadata WHERE venue = ? AND symbol = ?", venue, symbol
+            )
+            found: dict[str, Any] = next((json.loads(data) for (data,) in rows), {})
         return found
 
     def set_metadata(self, venue: str, symbol: str, data: dict[str, Any]) -> None:
         """Replace the properties of a symbol (values that JSON can hold)."""
         text = json.dumps(data)
-        with self._database.writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?)", (venue, symbol, text)
+        with self._engine.writing() as session:
+            session.run(
+                "INSERT INTO metadata VALUES (?, ?, ?) "
+                "ON CONFLICT (venue, symbol) DO UPDATE SET data = excluded.data",
+                venue,
+                symbol,
+                text,
             )
 
-    def check_file(self) -> list[str]:
-        """What SQLite finds wrong in its file."""
-        return self._database.check()
+    def check_database(self) -> list[str]:
+        """What the database itself finds wrong."""
+        return self._engine.check()
 
     def size(self) -> int:
-        """Bytes on disk, the log included."""
-        files = (self.path, *(self.path.with_name(self.path.name + end) for end in ("-wal",)))
-        return sum(file.stat().st_size for file in files if file.exists())
+        """Bytes on disk."""
+        return self._engine.size()
 
     def close(self) -> None:
         """Close all connections."""
-        self._database.close()
+        self._engine.close()

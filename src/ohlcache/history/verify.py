@@ -49,7 +49,7 @@ class Verification:
 def verify(store: Store, progress: Progress | None = None) -> Verification:
     """Check the file, and every series with a bounded amount of memory: a window at a time."""
     found = Verification()
-    found.problems += [Problem("store", None, message) for message in store.check_file()]
+    found.problems += [Problem("store", None, message) for message in store.check_database()]
     with store.reading() as reading:
         catalogue = reading.all_series()
     for series in catalogue:

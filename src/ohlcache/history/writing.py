@@ -6,9 +6,9 @@ Rows that another process wrote to the same window are merged with, never overwr
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ from ohlcache.history.chunks import (
     split,
     window,
 )
+from ohlcache.history.engine import Session
 from ohlcache.history.reading import Reading, Series, key_row
 from ohlcache.history.reports import SeriesKey
 
@@ -55,42 +56,58 @@ class _Placed(NamedTuple):
 
 
 class Writing:
-    """The steps of a write, inside its transaction."""
+    """The steps of a write, inside its transaction.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._read = Reading(connection)
+    Series are locked when they are looked up. The store's clock is locked when the revision of the
+    write is first needed, after the work of merging and encoding: whoever gets a revision commits
+    before the next one is given, so that readers who ask for what is newer miss nothing.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._read = Reading(session)
         self.has_new_columns = False
-        revision = self._read.clock()[0]
-        self._revision = revision + 1
+
+    @cached_property
+    def _revision(self) -> int:
+        revision: int
+        ((revision,),) = self._session.rows(f"SELECT revision FROM clock{self._session.ROW_LOCK}")
+        return revision + 1
+
+    def known_series(self, key: SeriesKey) -> Series | None:
+        """A series to be changed, or None."""
+        return self._read.locked_series(key)
 
     def series(self, key: SeriesKey, anchor: Anchor, names: tuple[str, ...]) -> Series:
         """The series, created or given further columns where need be."""
-        series = self._read.series(key)
+        series = self.known_series(key)
         if series is None:
-            self._connection.execute(
-                "INSERT INTO series (venue, symbol, timeframe, zone, zone_offset, extras, "
-                "revision, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *key_row(key),
-                    anchor.zone,
-                    anchor.offset,
-                    json.dumps(names[len(OHLCV) :]),
-                    self._revision,
-                    self._revision,
-                ),
-            )
-            self._connection.execute("UPDATE clock SET revision = ?", (self._revision,))
-        elif not set(names) <= set(series.names):
-            self.has_new_columns = True
-            extras = dict.fromkeys((*series.names, *names))
-            self._connection.execute(
-                "UPDATE series SET extras = ? WHERE id = ?",
-                (json.dumps(list(extras)[len(OHLCV) :]), series.id),
-            )
-        else:
+            series = self._created(key, anchor, names)
+        if set(names) <= set(series.names):
             return series
-        found = self._read.series(key)
+        self.has_new_columns = True
+        extras = dict.fromkeys((*series.names, *names))
+        self._session.run(
+            "UPDATE series SET extras = ? WHERE id = ?",
+            json.dumps(list(extras)[len(OHLCV) :]),
+            series.id,
+        )
+        return replace(series, names=tuple(extras))
+
+    def _created(self, key: SeriesKey, anchor: Anchor, names: tuple[str, ...]) -> Series:
+        """A new series, unless another writer was quicker: then the one that it created."""
+        self._session.run(
+            "INSERT INTO series (venue, symbol, timeframe, zone, zone_offset, extras, revision, "
+            "epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            *key_row(key),
+            anchor.zone,
+            anchor.offset,
+            json.dumps(names[len(OHLCV) :]),
+            self._revision,
+            self._revision,
+        )
+        self._session.run("UPDATE clock SET revision = ?", self._revision)
+        found = self.known_series(key)
         assert found is not None
         return found
 
@@ -132,23 +149,26 @@ class Writing:
     def _recent(self, series: Series, piece: Piece | None) -> Block:
         if piece is None:
             return Block.empty(series.names)
-        data = self._connection.execute(
+        ((data,),) = self._session.rows(
             "SELECT data FROM chunk WHERE series = ? AND start = ? AND layer = ?",
-            (series.id, piece.start, piece.layer),
-        ).fetchone()[0]
+            series.id,
+            piece.start,
+            piece.layer,
+        )
         return decode(data)
 
     def _store(self, series: Series, layers: list[Encoded]) -> None:
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(series.id, *layer.piece, self._revision, layer.data) for layer in layers],
+        self._session.put_chunks(
+            [(series.id, *layer.piece, self._revision, layer.data) for layer in layers]
         )
 
     def forget(self, series: Series, start: int, layer: int) -> None:
         """Remove a layer of a window, if it is there."""
-        self._connection.execute(
+        self._session.run(
             "DELETE FROM chunk WHERE series = ? AND start = ? AND layer = ?",
-            (series.id, start, layer),
+            series.id,
+            start,
+            layer,
         )
 
     def cover(self, series: Series, covered: IntervalSet) -> bool:
@@ -168,60 +188,58 @@ class Writing:
         self._replace_coverage(series, touching, difference(touching, (removed,)))
 
     def _touching(self, series: Series, start: int, end: int) -> list[tuple[int, int]]:
-        rows: list[tuple[int, int]] = self._connection.execute(
-            "SELECT start, end FROM coverage WHERE series = ? AND start <= ? AND end >= ?",
-            (series.id, end, start),
-        ).fetchall()
-        return rows
+        rows = self._session.rows(
+            'SELECT start, "end" FROM coverage WHERE series = ? AND start <= ? AND "end" >= ?',
+            series.id,
+            end,
+            start,
+        )
+        return [(low, high) for low, high in rows]
 
     def _replace_coverage(
         self, series: Series, old: Iterable[tuple[int, int]], new: IntervalSet
     ) -> None:
-        self._connection.executemany(
+        self._session.run_each(
             "DELETE FROM coverage WHERE series = ? AND start = ?",
             [(series.id, start) for start, _ in old],
         )
-        self._connection.executemany(
+        self._session.run_each(
             "INSERT INTO coverage VALUES (?, ?, ?)", [(series.id, *interval) for interval in new]
         )
 
     def note_refused(self, series: Series, block: Block, refused: Iterable[Offender]) -> None:
         """Remember rows that were turned away, and forget those that now came right."""
-        count = "SELECT count(*) FROM refused WHERE series = ?"
-        known: int = self._connection.execute(count, (series.id,)).fetchone()[0]
+        ((known,),) = self._session.rows("SELECT count(*) FROM refused WHERE series = ?", series.id)
         rows = [(series.id, one.timestamp, one.reason, one.detail) for one in refused]
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?)",
+        self._session.run_each(
+            "INSERT INTO refused VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (series, time, reason) DO UPDATE SET detail = excluded.detail",
             rows[: max(0, _MOST_REFUSED - known)],
         )
         if not known and not rows:
             return
-        times = self._connection.execute(
-            "SELECT DISTINCT time FROM refused WHERE series = ?", (series.id,)
-        ).fetchall()
+        times = list(
+            self._session.rows("SELECT DISTINCT time FROM refused WHERE series = ?", series.id)
+        )
         stored = set(block.times.tolist())
-        self._connection.executemany(
+        self._session.run_each(
             "DELETE FROM refused WHERE series = ? AND time = ?",
             [(series.id, time) for (time,) in times if time in stored],
         )
 
     def touch(self, series: Series, *, removed: bool = False) -> None:
         """Give the series the new revision, which tells every reader that it changed."""
-        self._connection.execute("UPDATE clock SET revision = ?", (self._revision,))
-        self._connection.execute(
-            "UPDATE series SET revision = ? WHERE id = ?", (self._revision, series.id)
-        )
+        self._session.run("UPDATE clock SET revision = ?", self._revision)
+        self._session.run("UPDATE series SET revision = ? WHERE id = ?", self._revision, series.id)
         if removed:
-            self._connection.execute(
-                "UPDATE series SET epoch = ? WHERE id = ?", (self._revision, series.id)
-            )
+            self._session.run("UPDATE series SET epoch = ? WHERE id = ?", self._revision, series.id)
 
     def remove(self, series: Series) -> int:
         """Remove a series with all that belongs to it; the number of its rows."""
         rows = self._read.info(series).rows
-        self._connection.execute("DELETE FROM series WHERE id = ?", (series.id,))
-        self._connection.execute(
-            "UPDATE clock SET revision = ?, deletions = deletions + 1", (self._revision,)
+        self._session.run("DELETE FROM series WHERE id = ?", series.id)
+        self._session.run(
+            "UPDATE clock SET revision = ?, deletions = deletions + 1", self._revision
         )
         return rows
 
@@ -249,9 +267,11 @@ class Writing:
             if keep.any():
                 self._store(series, encode_layers([(window_start, BODY, rows.take(keep))]))
         self.uncover(series, Interval(low, high))
-        self._connection.execute(
+        self._session.run(
             "DELETE FROM refused WHERE series = ? AND time >= ? AND time < ?",
-            (series.id, low, high),
+            series.id,
+            low,
+            high,
         )
         self.touch(series, removed=True)
         return removed

@@ -1,0 +1,60 @@
+"""What the candle store asks of a database.
+
+The store's SQL is the common part of SQLite's and PostgreSQL's, with ``?`` for parameters. What
+differs is behind these protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+Row = tuple[Any, ...]
+Token = Hashable
+
+
+class Session(Protocol):
+    """A connection inside a transaction."""
+
+    ROW_LOCK: str
+    """What follows a SELECT to keep other writers from its rows until the transaction ends."""
+
+    def rows(self, sql: str, *parameters: Any) -> Iterator[Row]:
+        """The rows that a statement gives."""
+
+    def run(self, sql: str, *parameters: Any) -> None:
+        """Carry out a statement."""
+
+    def run_each(self, sql: str, rows: Iterable[Row]) -> None:
+        """Carry out a statement with each of the rows."""
+
+    def put_chunks(self, rows: Sequence[Row]) -> None:
+        """Insert rows of the table ``chunk``, in place of those with the same key."""
+
+
+class Engine(Protocol):
+    """A database of ours and its connections, shared by threads and processes.
+
+    All methods raise StoreErrors. name: what it is called in messages, without a password.
+    """
+
+    name: str
+
+    def token(self) -> Token:
+        """Differs from an earlier one whenever anyone, in any process, committed a change."""
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """A session in which all that is read is of one moment."""
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """A session in which all is committed at its end, or on error nothing."""
+
+    def check(self) -> list[str]:
+        """What the database itself finds wrong; empty when it is sound."""
+
+    def size(self) -> int:
+        """Bytes on disk."""
+
+    def close(self) -> None:
+        """Close every connection."""
