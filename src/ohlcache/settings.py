@@ -151,7 +151,38 @@ class MemorySettings(_Section):
     interval_seconds: float = Field(default=10, gt=0)
 
 
-_WITHOUT_EFFECT = ("pools", "memory")  # of this version: their rooms are not built yet
+class WebhookSettings(_Section):
+    """Where alerts are posted. secret: signs what is sent, so that the receiver can tell."""
+
+    url: str = Field(repr=False)  # may hold a token
+    secret: SecretStr | None = None
+    timeout_seconds: float = Field(default=5.0, gt=0, le=60)
+
+
+class AlertSettings(_Section):
+    """Which alerts there are, and who is told besides the log.
+
+    defaults: whether the rules that ohlcache comes with are in force.
+    rules: more of them; one with the name of a default takes its place.
+    """
+
+    defaults: bool = True
+    rules: tuple[dict[str, Any], ...] = ()
+    webhooks: tuple[WebhookSettings, ...] = ()
+
+
+class TelemetrySettings(_Section):
+    """How often metrics are looked at, once monitoring has been started.
+
+    share_seconds: from one report to the other processes to the next; None: nothing is shared.
+    """
+
+    interval_seconds: float = Field(default=1.0, ge=0.1, le=60)
+    share_seconds: float | None = Field(default=5.0, ge=1, le=3600)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
+
+
+_WITHOUT_EFFECT = ("pools",)  # of this version: their room is not built yet
 
 
 class Settings(BaseSettings):
@@ -168,6 +199,7 @@ class Settings(BaseSettings):
     cache: CacheSettings = Field(default_factory=CacheSettings)
     pools: dict[str, PoolSettings] = Field(default_factory=dict)
     memory: MemorySettings = Field(default_factory=MemorySettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
     def __init__(self, **tree: Any) -> None:
         """Raises InvalidArgument, naming the key, for one that is unknown or has a wrong value."""
