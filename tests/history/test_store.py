@@ -219,9 +219,9 @@ def test_a_store_locked_by_another_program_is_reported_and_nothing_lost(tmp_path
 def test_a_full_disk_refuses_the_write_and_keeps_what_was_there(tmp_path):
     with ohlcache.open(tmp_path) as md:
         md.write(*BTC, make_block(1_000))
-        with md._store._database.writing() as connection:
+        with md._store._engine._database.writing() as connection:
             pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        md._store._database._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
+        md._store._engine._database._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(StoreFull, match="no room left"):
             md.write(*BTC, make_block(500_000, seed=1))
         assert to_block(md.candles(*BTC)).identical(make_block(1_000))
