@@ -14,6 +14,10 @@ class InvalidArgument(OhlcacheError, ValueError):
     """An argument cannot be used: the message names it, its value and the remedy."""
 
 
+class UnknownSnapshot(InvalidArgument, LookupError):
+    """No snapshot has this name; the message lists those that look like it."""
+
+
 class UnknownTimeframe(InvalidArgument):
     """A timeframe that is not ``<count><unit>`` with a unit of ``s m h d w M``."""
 
@@ -46,11 +50,15 @@ class StoreError(OhlcacheError):
 
 
 class StoreLocked(StoreError):
-    """Another process kept the store locked for longer than the busy timeout."""
+    """Others kept the store locked, or its connections in use, for longer than the busy timeout."""
 
 
 class StoreReadOnly(StoreError):
     """The store, its folder or its file system does not allow writing."""
+
+
+class StoreUnavailable(StoreError):
+    """The server of the store cannot be reached, or the connection to it was lost."""
 
 
 class StoreFull(StoreError):

@@ -29,6 +29,14 @@ class HistorySettings(BaseModel):
     """Where candles are kept and how much of them a process holds decoded.
 
     sessions: trading session by venue, as ``MarketData.gaps`` takes it.
+    lease_seconds: for how long a process that died while fetching keeps others from fetching the
+        same range.
+    share_chunks: whether encoded candles are also kept in the Redis of ``cache.l2``; auto: where
+        the store is PostgreSQL, since a local file is read faster than Redis.
+    revisions_days: for how long values that were changed can still be read (``as_of``); None: for
+        ever. What a snapshot needs is kept until it is deleted.
+    prefetch: whether what lies next to ranges read is loaded in the background before it is asked
+        for, while that turns out to be of use.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +47,10 @@ class HistorySettings(BaseModel):
     memory_mb: int = Field(default=512, ge=1)
     busy_timeout_seconds: float = Field(default=30.0, ge=0)
     sessions: dict[str, str] = Field(default_factory=dict)
+    lease_seconds: float = Field(default=5.0, ge=0.1, le=3600)
+    share_chunks: Literal["auto"] | bool = "auto"
+    revisions_days: float | None = Field(default=None, gt=0, le=36_525)
+    prefetch: bool = True
 
 
 LONGEST_SECONDS = 3.2e9  # a hundred years

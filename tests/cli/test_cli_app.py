@@ -210,7 +210,7 @@ def test_completion_scripts(cli, shell):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("ohlcache re", {"repair", "resample"}),
+        ("ohlcache re", {"repair", "resample", "revisions"}),
         ("ohlcache import --time", {"--timeframe", "--time-unit"}),
     ],
 )

@@ -162,6 +162,22 @@ def test_ls(cli):
     assert "1,510 candles of 2 series" in out
 
 
+def test_ls_long_shows_what_is_known_of_the_symbols(cli):
+    write(cli, make_block(10))
+    with ohlcache.open(cli.store) as md:
+        md.set_metadata("BTC/USDT", {"listed": "2017-08-17", "tick_size": 0.01, "mine": "secret"})
+    assert "2017-08-17" not in cli("ls").out
+    assert "metadata" not in cli.json("ls")[0]
+    out = cli("ls", "--long").out
+    assert "tick size" in out
+    assert "2017-08-17" in out
+    assert "delisted" not in out  # not known of any
+    assert cli.json("ls", "--long")[0]["metadata"]["mine"] == "secret"
+    info = cli("info", *BTC).out
+    assert "listed" in info
+    assert '{"mine": "secret"}' in info
+
+
 def second_symbol():
     return "[bold]ETH:BTC/usd :smile:", "1m"
 

@@ -442,21 +442,6 @@ def test_an_empty_answer_for_the_newest_candles_makes_no_series(opened):
     assert md.series() == []
 
 
-def test_two_openings_of_one_store_do_not_fetch_a_page_twice(opened):
-    quick, slow = Venue(page_size=100), Venue(page_size=100)
-    one, other = opened(quick), opened(slow)
-    slow.gate.clear()
-    reader = threading.Thread(target=read, args=(other, 0, 300))
-    reader.start()
-    while not slow.under_way:
-        pass
-    read(one, 0, 300)
-    slow.gate.set()
-    reader.join()
-    assert slow.asked == [Interval(T0, T0 + 100 * MINUTE)]
-    assert one.verify().ok
-
-
 def test_a_venue_that_is_not_the_sources_is_unknown(opened):
     md = opened(Venue())
     with pytest.raises(UnknownSymbol, match="venue typo"):

@@ -332,9 +332,9 @@ def test_async_reads_and_many(md):
     pd.testing.assert_frame_equal(many["C"], same["C"])
 
 
-def test_a_context_manager_in_async_code(tmp_path):
+def test_a_context_manager_in_async_code(location):
     async def use():
-        async with ohlcache.open(tmp_path) as market_data:
+        async with ohlcache.open(location) as market_data:
             market_data.write(*BTC, make_block(10))
             return await market_data.acandles(*BTC)
 
@@ -350,8 +350,8 @@ def test_parts_of_one_history_are_covered_from_end_to_end(md):
     assert [gap.candles for gap in md.gaps(*BTC)] == [5, 10]
 
 
-def test_memory_is_bounded_and_reads_stay_right(tmp_path):
-    with ohlcache.open(tmp_path, settings={"history": {"memory_mb": 4}}) as market_data:
+def test_memory_is_bounded_and_reads_stay_right(location):
+    with ohlcache.open(location, settings={"history": {"memory_mb": 4}}) as market_data:
         for seed in range(6):
             market_data.write(f"S{seed}", "1m", make_block(30_000, seed=seed))
         for _ in range(2):
@@ -404,9 +404,9 @@ def test_ranges_that_end_before_the_history_begins(md):
             method(*BTC, "2020-01-02", "1990-01-01")
 
 
-def test_a_new_column_of_nothing_is_seen_by_everyone(md, tmp_path):
+def test_a_new_column_of_nothing_is_seen_by_everyone(md, location):
     md.write(*BTC, make_block(10))
-    with ohlcache.open(tmp_path / "store") as other:
+    with ohlcache.open(location) as other:
         other.candles(*BTC)
         block = make_block(10)
         names = (*OHLCV, "trades")

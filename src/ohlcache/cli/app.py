@@ -36,7 +36,11 @@ COMMANDS = {
     "repair": ("repair", "Fetch damaged parts again from an exchange."),
     "resample": ("resample", "Make longer candles of stored ones."),
     "export": ("export", "Write candles to a file for other tools."),
+    "lake": ("lake", "Export to a data lake, read from one, list one."),
     "delete": ("delete", "Remove a series, or a range of it."),
+    "snapshot": ("snapshot", "Name the state of all series, to be read again with --as-of."),
+    "snapshots": ("snapshots", "List the snapshots."),
+    "revisions": ("revisions", "List candles that were changed or removed, and when."),
     "memory": ("memory", "Profile the memory of a script."),
     "metrics": (
         "metrics",

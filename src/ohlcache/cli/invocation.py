@@ -27,13 +27,30 @@ class Invocation:
     store: str | None = None
     as_json: bool = False
 
-    def database(self) -> Path:
-        """The file that the store is in, or will be."""
-        from ohlcache.runtime import database_path
+    @property
+    def place(self) -> str:
+        """Where the store is, or will be: a file, or a URL without its password."""
+        from ohlcache.runtime import is_postgres
+        from ohlcache.urls import masked
+
+        return masked(self._location) if is_postgres(self._location) else str(self._database_path())
+
+    def exists(self) -> bool:
+        """Whether there is a store; a database on a server is taken to hold one."""
+        from ohlcache.runtime import is_postgres
+
+        return is_postgres(self._location) or self._database_path().exists()
+
+    @property
+    def _location(self) -> str:
         from ohlcache.settings import as_settings
 
-        location = as_settings(None).history.location if self.store is None else self.store
-        return database_path(str(location))
+        return str(as_settings(None).history.location if self.store is None else self.store)
+
+    def _database_path(self) -> Path:
+        from ohlcache.runtime import database_path
+
+        return database_path(self._location)
 
     def open(self, source: Any = None, *, memory_mb: int | None = None) -> MarketData:
         """The store, created where it does not exist; it holds so much in memory, or as set."""
@@ -50,11 +67,10 @@ class Invocation:
         """The store. Raises InvalidArgument where there is none: a typing error makes no store."""
         from ohlcache.errors import InvalidArgument
 
-        path = self.database()
-        if not path.exists():
+        if not self.exists():
             raise InvalidArgument(
-                f"store {path} does not exist: import or fetch candles first, or name another "
-                "one with --store"
+                f"store {self.place} does not exist: import or fetch candles first, or name "
+                "another one with --store"
             )
         return self.open(source, memory_mb=memory_mb)
 
@@ -78,7 +94,10 @@ def common_options(function: Decorated) -> Decorated:
         metavar="LOCATION",
         expose_value=False,
         callback=_set("store"),
-        help="A directory or sqlite:///path; default: OHLCACHE_STORE, or your data directory.",
+        help=(
+            "A directory, sqlite:///path or postgresql://user@host/database; "
+            "default: OHLCACHE_STORE, or your data directory."
+        ),
     )
     as_json = click.option(
         "--json",

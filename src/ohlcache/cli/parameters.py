@@ -29,6 +29,13 @@ def time_range(function: Decorated) -> Decorated:
     return start(end(function))
 
 
+as_of = click.option(
+    "--as-of",
+    metavar="MOMENT",
+    help="What was known then: a time, or the name of a snapshot.",
+)
+
+
 def moments(start: str | None, end: str | None) -> tuple[int | None, int | None]:
     """Both ends in ms. Raises InvalidArgument for what is no time, or no range."""
     low = None if start is None else to_ms(start, "start")

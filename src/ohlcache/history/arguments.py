@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ohlcache.candles import IntervalSet
 from ohlcache.candles.instant import Instant, to_iso, to_ms
 from ohlcache.errors import InvalidArgument
+from ohlcache.history.reports import SeriesKey
 
 
 def symbol_names(symbols: str | Iterable[str]) -> list[str]:
@@ -22,6 +24,27 @@ def range_ms(start: Instant, end: Instant) -> tuple[int | None, int | None]:
             f"start {to_iso(low)} is not before end {to_iso(high)}: ranges are [start, end)"
         )
     return low, high
+
+
+def filled_range(
+    key: SeriesKey, start: int | None, end: int | None, known: IntervalSet, now: int
+) -> tuple[int, int]:
+    """A range with its open ends filled in: from what is ``known`` of a series, and up to now.
+
+    Raises InvalidArgument for a start in the future.
+    """
+    latest = max(known[-1].end, now) if known else now
+    if start is None:
+        if not known:
+            raise InvalidArgument(
+                f"start is not given and nothing of {key} is stored: give a start"
+            )
+        start = known[0].start if end is None else min(known[0].start, end - 1)
+    if start >= latest:
+        raise InvalidArgument(
+            f"start is {to_iso(start)}, which lies in the future: give an earlier one"
+        )
+    return start, latest if end is None else end
 
 
 def checked_name(field: str, name: str) -> str:

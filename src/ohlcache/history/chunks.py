@@ -41,6 +41,7 @@ class Piece(NamedTuple):
     rows: int
 
 
+_Batch = list[tuple[Piece, Block]]  # each with the place that it is decoded into
 ReadChunks = Callable[[int, int], Iterable[bytes]]
 
 
@@ -121,7 +122,7 @@ def _decode_in_place(
         (piece, block.slice(end - piece.rows, end)) for piece, end in zip(pieces, ends, strict=True)
     ]
     # Whoever is done with a batch takes the next one: no reader waits for another.
-    batches: SimpleQueue[list[tuple[Piece, Block]]] = SimpleQueue()
+    batches: SimpleQueue[_Batch] = SimpleQueue()
     windows = [list(layers) for _, layers in groupby(parts, key=lambda part: part[0].start)]
     size = max(1, len(windows) // (_BATCHES_PER_READER * len(readers)))
     for at in range(0, len(windows), size):
@@ -138,16 +139,22 @@ def _decode_in_place(
     return block
 
 
-def _decode_batches(batches: SimpleQueue[list[tuple[Piece, Block]]], read: ReadChunks) -> None:
-    while True:
-        try:
-            batch = batches.get_nowait()
-        except Empty:
-            return
-        chunks = read(batch[0][0].start, batch[-1][0].start + 1)
+def _decode_batches(batches: SimpleQueue[_Batch], read: ReadChunks) -> None:
+    """Decode batch after batch; each is asked for before the one ahead of it is decoded."""
+    asked = _ask(batches, read)
+    while asked is not None:
+        (batch, chunks), asked = asked, _ask(batches, read)
         for (_, part), data in zip(batch, chunks, strict=True):
             decode_into(data, part.times, part.values, part.names)
             np.multiply(part.times, NS_PER_MS, out=part.nanoseconds)
+
+
+def _ask(batches: SimpleQueue[_Batch], read: ReadChunks) -> tuple[_Batch, Iterable[bytes]] | None:
+    try:
+        batch = batches.get_nowait()
+    except Empty:
+        return None
+    return batch, read(batch[0][0].start, batch[-1][0].start + 1)
 
 
 @lru_cache(maxsize=1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from ohlcache.candles import Grid, IntervalSet, Timeframe
+import numpy as np
+
+from ohlcache.candles import Block, Grid, IntervalSet, Timeframe
 from ohlcache.candles.interval import intersection, normalise
 from ohlcache.candles.resample import divides
 from ohlcache.history.reading import Series
@@ -37,3 +39,9 @@ def complete_buckets(grid: Grid, wanted: IntervalSet, base_coverage: IntervalSet
     return normalise(
         (grid.ceil(start), grid.floor(end)) for start, end in intersection(base_coverage, opens)
     )
+
+
+def in_order(blocks: Sequence[Block]) -> Block:
+    """The candles of all blocks by open time."""
+    block = Block.concatenate(blocks)
+    return block.take(np.argsort(block.times, kind="stable"))

@@ -20,8 +20,11 @@ class Session(Protocol):
     ROW_LOCK: str
     """What follows a SELECT to keep other writers from its rows until the transaction ends."""
 
+    NOW: str
+    """An expression of SQL: milliseconds since the epoch, by the database's clock."""
+
     def rows(self, sql: str, *parameters: Any) -> Iterator[Row]:
-        """The rows that a statement gives."""
+        """The rows that a statement gives, to be taken before the transaction ends."""
 
     def run(self, sql: str, *parameters: Any) -> None:
         """Carry out a statement."""
@@ -29,8 +32,14 @@ class Session(Protocol):
     def run_each(self, sql: str, rows: Iterable[Row]) -> None:
         """Carry out a statement with each of the rows."""
 
+    def lock(self, name: str) -> None:
+        """Wait for writing sessions that locked the same name; held until the transaction ends."""
+
     def put_chunks(self, rows: Sequence[Row]) -> None:
-        """Insert rows of the table ``chunk``, in place of those with the same key."""
+        """Insert rows of the table ``chunk``, in place of those with the same key.
+
+        All are of one series, which this session has locked.
+        """
 
 
 class Engine(Protocol):
@@ -47,6 +56,12 @@ class Engine(Protocol):
     def reading(self) -> AbstractContextManager[Session]:
         """A session in which all that is read is of one moment."""
 
+    def helping(self, session: Session, wanted: int) -> AbstractContextManager[Sequence[Session]]:
+        """Sessions for as many threads, at most, to read with beside a session that is reading.
+
+        It is the same session where that serves several threads; others may be of another moment.
+        """
+
     def writing(self) -> AbstractContextManager[Session]:
         """A session in which all is committed at its end, or on error nothing."""
 
@@ -55,6 +70,9 @@ class Engine(Protocol):
 
     def size(self) -> int:
         """Bytes on disk."""
+
+    def numbers(self) -> dict[str, int]:
+        """Plain numbers for ``stats``, without asking the database."""
 
     def close(self) -> None:
         """Close every connection."""

@@ -3,7 +3,9 @@
 A missing range is cut into pages of the source's size; each page is fetched, checked and committed
 by itself, so that what arrived is kept when a later page fails. Pages under way are known by their
 range: whoever needs the same range, from any thread or task, waits for them instead of asking
-again (single-flight). Nobody's cancellation stops a page that another may wait for.
+again (single-flight). What another process or machine is fetching is waited for too: each page is
+claimed when its turn comes, so that several processes share the work on one range. Nobody's
+cancellation stops a page that another may wait for.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import threading
 from collections import Counter, defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import stamina
 from pyrate_limiter import Limiter, Rate
@@ -22,7 +25,8 @@ from ohlcache.errors import FetchError, OhlcacheError, SourceUnavailable, StoreE
 from ohlcache.history.ingest import ingest
 from ohlcache.history.reports import SeriesKey, WriteReport
 from ohlcache.history.store import Store
-from ohlcache.sources.protocol import Source
+from ohlcache.history.turns import LEASE_SECONDS, Turns
+from ohlcache.sources.protocol import KnowsRanges, Source
 
 _ATTEMPTS = 4
 # Mistakes in a source's code, which another try would only repeat.
@@ -38,7 +42,10 @@ _NOT_WORTH_RETRYING = (
 
 @dataclass(eq=False)
 class _Page:
+    """``rest``: what of the range is still to be fetched, here or by another process."""
+
     range: Interval
+    rest: IntervalSet
     outcome: Future[bool] = field(default_factory=Future)
 
 
@@ -52,9 +59,11 @@ class _Request:
 class Fetcher:
     """Brings missing ranges of any series from one source into the store."""
 
-    def __init__(self, store: Store, source: Source) -> None:
+    def __init__(self, store: Store, source: Source, lease_seconds: float = LEASE_SECONDS) -> None:
+        """``lease_seconds``: for how long a process that died keeps others from fetching a page."""
         self.source = source
         self._store = store
+        self._lease_seconds = lease_seconds
         self._unsettled: dict[SeriesKey, tuple[Interval, int]] = {}
         self.renew()
 
@@ -63,11 +72,18 @@ class Fetcher:
         capabilities = self.source.capabilities
         self.counts: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._is_closed = False
+        self._turns = Turns(self._store.leases, self._lease_seconds, self.counts)
         self._under_way: defaultdict[SeriesKey, list[_Page]] = defaultdict(list)
         self._limiter = _limiter(capabilities.requests_per_second)
         self._threads = ThreadPoolExecutor(
             max(1, capabilities.concurrency), thread_name_prefix="ohlcache-fetch"
         )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no page is under way."""
+        return not any(list(self._under_way.values()))
 
     def missing(self, key: SeriesKey, grid: Grid, wanted: IntervalSet) -> IntervalSet:
         """What of ``wanted`` is worth asking for: on the grid, closed, and not just asked for.
@@ -80,6 +96,8 @@ class Fetcher:
         oldest = self.source.capabilities.oldest
         low = -(2**62) if oldest is None else oldest
         possible = intersection(wanted, [(low, grid.floor(now))])
+        if possible and isinstance(self.source, KnowsRanges):
+            possible = intersection(possible, self.source.known(key.symbol, str(key.timeframe)))
         unsettled, ask_again = self._unsettled.get(key, (Interval(0, 0), 0))
         if now < ask_again:
             possible = difference(possible, [unsettled])
@@ -99,7 +117,7 @@ class Fetcher:
             pages = self._under_way[key]
             waiting = [page for page in pages if intersection([page.range], missing)]
             new = [
-                _Page(range_)
+                _Page(range_, (range_,))
                 for start, end in difference(missing, [page.range for page in pages])
                 for range_ in _pages(grid, start, end, self.source.capabilities.page_size)
             ]
@@ -116,7 +134,10 @@ class Fetcher:
 
     def close(self) -> None:
         """Let pages under way finish, leave out the others, and close the source."""
+        with self._lock:
+            self._is_closed = True
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._turns.close()
         with self._lock:
             left_out = [page for pages in self._under_way.values() for page in pages]
             self._under_way.clear()
@@ -135,18 +156,40 @@ class Fetcher:
         is_stored = not request.has_failed
         try:
             if is_stored:
-                # Another opening of the same store may have been quicker.
-                for range_ in difference([page.range], self._coverage(key)):
-                    self._fetch_page(key, grid, range_)
+                page.rest = self._fetch_free(key, grid, page.rest)
         except BaseException as error:  # noqa: BLE001  # whoever waits for the page must hear of it
             request.has_failed = True
             failure = error
+        else:
+            if is_stored and page.rest:
+                self._turns.wait(key, page.rest, partial(self._resume, key, grid, page, request))
+                return
         with self._lock:
             self._under_way[key].remove(page)
         if failure is None:
             page.outcome.set_result(is_stored)
         else:
             page.outcome.set_exception(self._explained(failure, key, page.range))
+
+    def _resume(self, key: SeriesKey, grid: Grid, page: _Page, request: _Request) -> None:
+        with self._lock:
+            if self._is_closed:
+                return
+            try:
+                self._threads.submit(self._run, key, grid, page, request)
+            except RuntimeError as error:  # the interpreter is ending, and waits for our callers
+                self._under_way[key].remove(page)
+                page.outcome.set_exception(self._explained(error, key, page.range))
+
+    def _fetch_free(self, key: SeriesKey, grid: Grid, wanted: IntervalSet) -> IntervalSet:
+        """Fetch what nobody has or is fetching; what others are fetching."""
+        claim = self._turns.claim(key, wanted)
+        try:
+            for range_ in claim.granted:
+                self._fetch_page(key, grid, range_)
+        finally:
+            self._turns.release(key, claim.granted)
+        return claim.busy
 
     def _fetch_page(self, key: SeriesKey, grid: Grid, range_: Interval) -> None:
         now = self.source.now()
@@ -193,7 +236,7 @@ class Fetcher:
 
     def _ask(self, key: SeriesKey, range_: Interval) -> Block:
         for attempt in stamina.retry_context(
-            on=_is_worth_retrying, attempts=_ATTEMPTS, timeout=None, wait_initial=0.2
+            on=is_worth_retrying, attempts=_ATTEMPTS, timeout=None, wait_initial=0.2
         ):
             with attempt:
                 if self._limiter is not None:
@@ -251,7 +294,10 @@ def _limiter(requests_per_second: float | None) -> Limiter | None:
     return Limiter(Rate(burst, max(1, round(1000 * burst / requests_per_second))))
 
 
-def _is_worth_retrying(error: Exception) -> bool:
+def is_worth_retrying(error: BaseException) -> bool:
+    """Whether another try may go better: not for mistakes, and of our errors only the passing."""
+    if not isinstance(error, Exception):
+        return False  # a cancellation, or the end of the process
     if isinstance(error, OhlcacheError):
         return isinstance(error, SourceUnavailable)
     return not isinstance(error, _NOT_WORTH_RETRYING)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from ohlcache import reclaim
 from ohlcache.candles import Block, Interval, IntervalSet
@@ -21,6 +22,9 @@ from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Store
 
+if TYPE_CHECKING:
+    from ohlcache.history.prefetch.track import Track
+
 _BEGINNING, _END = -(2**62), 2**62
 _BYTES_PER_VALUE = 8
 _TIMES = 2  # of each row: in ms and in ns
@@ -29,17 +33,23 @@ _TIMES = 2  # of each row: in ms and in ns
 class Held:
     """What is known of a series at one revision, and the runs of it that are decoded."""
 
-    __slots__ = ("coverage", "reads", "runs", "series", "was_read")
+    __slots__ = ("coverage", "reads", "runs", "series", "track", "was_read")
 
     def __init__(
-        self, series: Series, coverage: IntervalSet, runs: tuple[Run, ...], reads: int
+        self,
+        series: Series,
+        coverage: IntervalSet,
+        runs: tuple[Run, ...],
+        reads: int,
+        track: Track | None,
     ) -> None:
-        """``reads``: how many memory has answered from the series."""
+        """``reads``: how many memory has answered; ``track``: who takes note of them, if any."""
         self.series = series
         self.coverage = coverage
         self.runs = runs
         self.was_read = True
         self.reads = reads
+        self.track = track
 
     @property
     def nbytes(self) -> int:
@@ -98,13 +108,22 @@ class Holder:
             return None
         held.was_read = True
         held.reads += 1
-        return held.between(start, end)
+        rows = held.between(start, end)
+        if held.track is not None and rows is not None:
+            held.track.note(start, end)
+        return rows
+
+    def held(self, key: SeriesKey) -> Held | None:
+        """What is held of a series, as it was when it was last read."""
+        return self._held.get(key)
 
     def catalogue(self) -> dict[SeriesKey, Series]:
         """Every stored series, as of now."""
-        if self._store.token() != self._token:
+        token = self._store.token()
+        if token != self._token:
             with self._lock:
-                self._refresh()
+                if token != self._token:
+                    self._refresh(token)
         return self._catalogue
 
     def venues(self, symbol: str) -> tuple[str, ...]:
@@ -135,9 +154,8 @@ class Holder:
         self._make_room(key)
         return held, rows
 
-    def _refresh(self) -> None:
-        # The token is read first: a commit between the two reads only costs another refresh.
-        token = self._store.token()
+    def _refresh(self, token: Token) -> None:
+        # The token was read before: a commit between the two reads only costs another refresh.
         with self._store.reading() as reading:
             revision, deletions = reading.clock()
             is_whole = deletions != self._clock[1]
@@ -169,8 +187,8 @@ class Holder:
         known = self._catalogue.get(key)
         if known is not None and _is_same(known, series):
             series = known  # a hit compares by identity
-        reads = held.reads if held is not None else 0
-        held = Held(series, coverage, runs, reads)
+        reads, track = (held.reads, held.track) if held is not None else (0, None)
+        held = Held(series, coverage, runs, reads, track)
         self._held[key] = held
         return held
 

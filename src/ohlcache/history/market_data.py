@@ -5,9 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from ohlcache import reclaim
@@ -17,15 +27,22 @@ from ohlcache.candles.gaps import Gap, classify, mark_refused
 from ohlcache.candles.instant import Instant, to_ms
 from ohlcache.candles.session import session as session_named
 from ohlcache.closing import Closing
-from ohlcache.drive import drive, drive_async
+from ohlcache.drive import Walk, drive, drive_async
 from ohlcache.errors import InvalidArgument, UnknownSymbol
 from ohlcache.history.arguments import checked_name, range_ms, symbol_names
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.holder import Holder
 from ohlcache.history.ingest import ingest
+from ohlcache.history.listing import mark_never_traded
+from ohlcache.history.live import CandleDict, Live
+from ohlcache.history.past.revisions import Revision, revisions
+from ohlcache.history.past.snapshots import Snapshot, snapshots
+from ohlcache.history.prefetch import Prefetcher
+from ohlcache.history.properties import checked as checked_properties
+from ohlcache.history.properties import describing
 from ohlcache.history.reading import Series
 from ohlcache.history.repair import repair
-from ohlcache.history.reporting import report
+from ohlcache.history.reporting import report, report_chunks
 from ohlcache.history.reports import (
     RepairReport,
     SeriesInfo,
@@ -34,10 +51,16 @@ from ohlcache.history.reports import (
     WriteReport,
 )
 from ohlcache.history.store import Store
+from ohlcache.history.symbols import Symbols
+from ohlcache.history.turns import LEASE_SECONDS
 from ohlcache.history.verify import Progress, verify
 from ohlcache.history.walk import Reader, Request, unknown_series
+from ohlcache.sources.live import Stream
 from ohlcache.sources.protocol import Source
 from ohlcache.telemetry import Readings, registry
+
+if TYPE_CHECKING:
+    from ohlcache.sources.lake import LakeExport
 
 LOCAL_VENUE = "local"
 
@@ -59,16 +82,40 @@ class MarketData(Closing):
         *,
         memory_bytes: int = 512 * 2**20,
         sessions: Mapping[str, str] | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+        prefetch: bool = False,
         clock: Callable[[], int] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``sessions`` names the trading session of venues; ``clock`` gives ms since the epoch."""
+        """``sessions`` names the trading session of venues; ``clock`` gives ms since the epoch.
+
+        sleep: waits for so many seconds of the clock.
+
+        prefetch: whether what lies next to ranges read is loaded before it is asked for.
+        lease_seconds: for how long a process that died keeps others from fetching what it was at.
+        """
         self._store = store
         derived_bytes = memory_bytes // _DERIVED_SHARE
         self._holder = Holder(store, memory_bytes - derived_bytes)
-        self._fetcher = Fetcher(store, source) if source is not None else None
+        self._fetcher = Fetcher(store, source, lease_seconds) if source is not None else None
         self._sessions = dict(sessions or {})
         self._clock = clock or _system_clock
-        self._reader = Reader(store, self._holder, self._fetcher, self._clock, derived_bytes)
+        self._symbols = Symbols(store)
+        self._reader = Reader(
+            store, self._holder, self._fetcher, self._symbols, self._clock, derived_bytes
+        )
+        self._live = Live(
+            store,
+            self._holder,
+            self._fetcher,
+            lambda source: Fetcher(store, source, lease_seconds),
+            self._clock,
+            sleep,
+        )
+        if prefetch:
+            self._reader.prefetcher = Prefetcher(
+                self._reader, self._holder, self._fetcher, self._clock
+            )
         self._make_threads()
         _opened.add(self)
         registry.register(self.report)
@@ -83,6 +130,11 @@ class MarketData(Closing):
         self._make_threads()
         self._reader.counts.clear()
         self._holder.renew()
+        if self._reader.prefetcher is not None:
+            self._reader.prefetcher.renew()
+        self._live.renew()
+        if self._store.chunks is not None:
+            self._store.chunks.renew()
         if self._fetcher is not None:
             self._fetcher.renew()
 
@@ -108,13 +160,17 @@ class MarketData(Closing):
         ``start`` the read begins where the stored history does, without ``end`` it goes up to now.
         A timeframe that is not stored is made from the finest stored one that divides it.
 
+        ``as_of`` reads what was known at a moment: a time, or the name of a snapshot. Candles that
+        were changed since have the values of then; nothing is fetched. A snapshot is bit for bit
+        what was stored; of candles that came as they closed, a time says only that they had closed.
+
         Returns, by ``as_``: ``pandas`` float64 columns open high low close volume (and extra ones)
         on a DatetimeIndex[ns, UTC] named ``timestamp``; ``polars``; ``arrow``; ``numpy`` a dict of
         arrays with ``timestamp`` int64 ms; ``ccxt`` a list of lists. Candles that were never
         fetched are absent when ``fetch`` is false or there is no source: see :meth:`gaps`.
 
-        Raises InvalidArgument, UnknownTimeframe, UnknownSymbol, FetchError, UnsupportedBySource or
-        a StoreError.
+        Raises InvalidArgument, UnknownTimeframe, UnknownSnapshot, UnknownSymbol, FetchError,
+        UnsupportedBySource or a StoreError.
         """
         request = self._request(symbol, timeframe, start, end, venue, fetch, as_of)
         rows = self._reader.hit(request)
@@ -228,6 +284,63 @@ class MarketData(Closing):
         closed = self._clock() if closed_until is None else to_ms(closed_until, "closed_until")
         return ingest(self._store, key, to_block(data), closed_until=closed, strict=strict)
 
+    def append(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        candle: Frame,
+        *,
+        venue: str | None = None,
+    ) -> WriteReport:
+        """Store one candle: a ccxt row, a dict or a frame of one row.
+
+        Order does not matter, and one that is stored already is ``unchanged``. A candle that is
+        not closed is not stored, and reported as :meth:`write` does (``rejected`` for
+        ``not_closed``); :meth:`forming` gives it until it closes.
+
+        Raises InvalidArgument for what is not one candle, or a StoreError.
+        """
+        return self._live.append(self._key_to_write(symbol, timeframe, venue), candle)
+
+    def follow(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        source: Stream,
+        *,
+        venue: str | None = None,
+        grace_seconds: float = 2.0,
+    ) -> AsyncGenerator[CandleDict, None]:
+        """Closed candles of a stream, each stored before it is given, in order, each once.
+
+        Begins where the stored history ends: what is missing up to now, and what a lost connection
+        misses, is fetched first, from the source that this was opened with (if it is of the same
+        venue) or from ``source`` itself (if it can fetch too). What neither can give stays
+        uncovered and is left out. Candles are stored as they close, however slow the consumer is;
+        ending the iteration closes the connection, which followers of the same stream share.
+
+        source: an object whose ``watch(symbol, timeframe)`` is an async iterator of candle updates
+            or trades (see ``ohlcache.sources.live``), such as ``CcxtStream("binance")``.
+        grace_seconds: for how long trades of a candle may come after its end, in any order; a
+            candle after which nothing comes is closed by the clock then.
+
+        Yields dicts: ``timestamp`` (open time, int ms), ``open``, ``high``, ``low``, ``close``,
+        ``volume`` and the extra columns of the series. Raises InvalidArgument, a SourceError that
+        another try would not mend, or a StoreError.
+        """
+        stream_venue = getattr(source, "venue", None) if self._fetcher is None else None
+        key = self._key_to_write(symbol, timeframe, venue or stream_venue)
+        return self._live.follow(key, source, grace_seconds)
+
+    def forming(
+        self, symbol: str, timeframe: str | Timeframe, *, venue: str | None = None
+    ) -> CandleDict | None:
+        """The unclosed candle, as a dict like those of :meth:`follow`; None if it is not known.
+
+        Known is what this process appended or follows. It is never stored.
+        """
+        return self._live.forming(self._key(symbol, timeframe, venue))
+
     def write_blocks(
         self,
         symbol: str,
@@ -284,27 +397,120 @@ class MarketData(Closing):
             raise self._unknown(key)
         return self._store.delete(key, low, high)
 
+    def export_lake(
+        self,
+        url: str | Path,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Instant = None,
+        end: Instant = None,
+        *,
+        venue: str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> LakeExport:
+        """Bring what is stored of a series in [start, end) into a data lake; nothing is fetched.
+
+        url: a folder, or any URL of fsspec (``s3://bucket/candles``); storage_options: of its file
+        system. Only months (or years) whose candles differ from those of the lake are written, and
+        readers see all of an export or nothing. ``ohlcache.sources.LakeSource`` reads it.
+
+        Raises InvalidArgument, UnknownSymbol, MissingExtra, SourceError, SourceUnavailable, a
+        StoreError, or OhlcacheError where another export of the series came in between.
+        """
+        from ohlcache.history.lake import export_lake
+
+        series = self._stored(symbol, timeframe, venue)
+        low, high = range_ms(start, end)
+        range_ = Interval(-(2**62) if low is None else low, 2**62 if high is None else high)
+        return export_lake(self._holder, series.key, url, range_, storage_options, self._clock())
+
+    # -- what was known when --------------------------------------------------------------------
+
+    def snapshot(self, name: str) -> Snapshot:
+        """Name the present state of all series, to be read as ``candles(…, as_of=name)``.
+
+        Costs a row for each series, and keeps the values that are changed from now on. Raises
+        InvalidArgument for a name that is in use or means a time, or a StoreError.
+        """
+        return self._store.snapshot(name)
+
+    def snapshots(self) -> list[Snapshot]:
+        """All snapshots, the oldest first."""
+        with self._store.session() as session:
+            return snapshots(session)
+
+    def delete_snapshot(self, name: str) -> None:
+        """Forget a snapshot; what it alone needed is dropped later. Raises UnknownSnapshot."""
+        self._store.delete_snapshot(name)
+
+    def revisions(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Instant = None,
+        end: Instant = None,
+        *,
+        venue: str | None = None,
+    ) -> list[Revision]:
+        """What was changed or removed of stored candles that open in [start, end), and when.
+
+        Each Revision has ``at`` (datetime, UTC), ``timestamp`` (open time, int ms), ``before`` and
+        ``after``: dicts of column and value, NaN where there was none, ``after`` None for a candle
+        that was removed. In order of ``at`` and ``timestamp``; empty where nothing was changed.
+
+        Raises InvalidArgument, UnknownSymbol or a StoreError.
+        """
+        key = self._key(symbol, timeframe, venue)
+        low, high = range_ms(start, end)
+        loaded = self._holder.load(key, low, high)
+        if loaded is None:
+            raise self._unknown(key)
+        held, rows = loaded
+        with self._store.session() as session:
+            return revisions(session, held.series, rows, low, high)
+
     def set_metadata(
         self, symbol: str, data: Mapping[str, Any], *, venue: str | None = None
     ) -> None:
-        """Replace the properties of a symbol; values must be what JSON can hold.
+        """Replace the properties of a symbol; those that are None are left out.
 
-        ``session`` names its trading session (see :meth:`gaps`).
+        ``tick_size`` and ``lot_size`` are numbers above 0; ``listed`` and ``delisted`` the first
+        moment of trading and the first one after it (given as ``start`` and ``end`` of
+        :meth:`candles` are, kept as ISO texts): nothing outside of them is ever fetched.
+        ``session`` names its trading session (see :meth:`gaps`); ``base``, ``quote``, ``source``
+        and ``description`` are texts. Further keys may hold whatever JSON can.
+
+        Raises InvalidArgument, naming the property, for any other value, or a StoreError.
         """
-        if not isinstance(data, Mapping):
-            raise InvalidArgument(f"metadata of {symbol} is {data!r}: give a dict")
-        if isinstance(data.get("session"), str):
-            session_named(data["session"])
-        try:
-            self._store.set_metadata(self._venue(symbol, venue), symbol, dict(data))
-        except (TypeError, ValueError) as error:
-            raise InvalidArgument(f"metadata of {symbol}: {error}: use JSON types") from error
+        properties = checked_properties(symbol, data)
+        self._store.set_metadata(self._venue(symbol, venue), symbol, properties)
+
+    def refresh_metadata(self, symbol: str) -> dict[str, Any]:
+        """Ask the source for the properties of a symbol, and store what it tells.
+
+        What it does not tell stays as it is. Returns the properties. Raises UnsupportedBySource
+        for a source without them, InvalidArgument without a source, or a SourceError.
+        """
+        return drive(self._refreshed(symbol))
+
+    async def arefresh_metadata(self, symbol: str) -> dict[str, Any]:
+        """:meth:`refresh_metadata` for async code."""
+        return await drive_async(self._refreshed(symbol), self._threads)
+
+    def _refreshed(self, symbol: str) -> Walk[dict[str, Any]]:
+        venue = self._own_venue
+        source = describing(self._fetcher.source if self._fetcher else None, symbol)
+        told = yield partial(source.properties, checked_name("symbol", symbol))
+        known = yield partial(self._symbols.properties, venue, symbol)
+        properties = checked_properties(symbol, {**known, **checked_properties(symbol, told)})
+        yield partial(self._store.set_metadata, venue, symbol, properties)
+        return properties
 
     # -- asking about what is stored ------------------------------------------------------------
 
     def metadata(self, symbol: str, *, venue: str | None = None) -> dict[str, Any]:
-        """The properties of a symbol; empty where none were set."""
-        return self._store.metadata(self._venue(symbol, venue), symbol)
+        """The properties of a symbol (see :meth:`set_metadata`); empty where none were set."""
+        return self._symbols.properties(self._venue(symbol, venue), symbol)
 
     def series(self) -> list[SeriesInfo]:
         """Every stored series, by venue, symbol and timeframe."""
@@ -340,7 +546,8 @@ class MarketData(Closing):
         """Every run of absent candles in [start, end), by default between first and last covered.
 
         Each is ``never_fetched``, ``empty`` (fetched, the venue holds none), ``closed`` (outside
-        the trading session) or ``refused`` (the venue gave what cannot be a candle). The session
+        the trading session, before the symbol's listing or after its delisting) or ``refused`` (the
+        venue gave what cannot be a candle). The session
         is the argument, or the symbol's metadata, or the setting of the venue: ``24/7``, ``fx``,
         ``us_equities``, ``us_equities_extended``, a text such as ``Mon-Fri 09:00-17:30
         Europe/Berlin``, or a name of ``exchange_calendars``.
@@ -362,11 +569,11 @@ class MarketData(Closing):
         hours = session_named(name) if name else None
         with self._store.reading() as reading:
             refused = reading.refused_times(held.series)
-        return mark_refused(classify(times, grid, held.coverage, low, high, hours), grid, refused)
+        found = mark_refused(classify(times, grid, held.coverage, low, high, hours), grid, refused)
+        return mark_never_traded(found, grid, self._symbols.listing(key.venue, key.symbol))
 
     def _session_of(self, key: SeriesKey) -> str | None:
-        named: str | None = self._store.metadata(key.venue, key.symbol).get("session")
-        return named or self._sessions.get(key.venue)
+        return self._symbols.session(key.venue, key.symbol) or self._sessions.get(key.venue)
 
     def verify(self, progress: Progress | None = None) -> VerifyReport:
         """Check every chunk's checksum, order, grid and coverage, and list suspicious rows."""
@@ -388,12 +595,21 @@ class MarketData(Closing):
                 "evictions": self._holder.evictions,
             },
             "fetch": dict(self._fetcher.counts) if self._fetcher else {},
-            "store": {"bytes": self._store.size(), "series": len(self._holder.catalogue())},
+            "prefetch": self._reader.prefetcher.stats() if self._reader.prefetcher else {},
+            "live": self._live.stats(),
+            "shared": self._store.chunks.stats() if self._store.chunks else {},
+            "store": {
+                "bytes": self._store.size(),
+                "series": len(self._holder.catalogue()),
+                **self._store.numbers(),
+            },
         }
 
     def report(self, readings: Readings) -> None:
         """Add what telemetry collects of these candles."""
         report(self._holder, self._reader, self._fetcher, readings)
+        if self._store.chunks is not None:
+            report_chunks(self._store.chunks.stats(), readings)
 
     def drop_decoded(self, nbytes: int) -> int:
         """Free memory: decoded candles are dropped, those not read for longest first.
@@ -409,8 +625,11 @@ class MarketData(Closing):
 
     def close(self) -> None:
         """Let writes under way finish and close everything. Frames handed out stay valid."""
+        self._live.close()
         if self._fetcher is not None:
             self._fetcher.close()  # first: reads that wait for pages end with it
+        if self._reader.prefetcher is not None:
+            self._reader.prefetcher.close()
         self._background.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._store.close()
@@ -427,13 +646,9 @@ class MarketData(Closing):
         fetch: bool,
         as_of: Instant,
     ) -> Request:
-        if as_of is not None:
-            raise InvalidArgument(
-                f"as_of is {as_of!r}: this version keeps no earlier states, leave it out"
-            )
         key = self._key(symbol, timeframe, venue)
         low, high = range_ms(start, end)
-        return Request(key, low, high, fetch)
+        return Request(key, low, high, fetch, as_of)
 
     def _key(self, symbol: str, timeframe: str | Timeframe, venue: str | None) -> SeriesKey:
         return SeriesKey(self._venue(symbol, venue), symbol, Timeframe.parse(timeframe))

@@ -44,8 +44,8 @@ class Run:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held, spare room included."""
-        return self._times.nbytes + self._nanoseconds.nbytes + self._values.nbytes
+        """Bytes held, with all spare room: also that of an older run, whose times may be shared."""
+        return sum(_owner(array).nbytes for array in (self._times, self._nanoseconds, self._values))
 
     @property
     def block(self) -> Block:
@@ -105,3 +105,8 @@ class Run:
     def _view(self, low: int, high: int) -> Block:
         times, nanoseconds = self._times[low:high], self._nanoseconds[low:high]
         return Block(times, self._values[:, low:high], self.names, nanoseconds).frozen()
+
+
+def _owner(array: Times | Values) -> Times | Values:
+    """The array whose memory it is that a view shows."""
+    return array if array.base is None else array.base

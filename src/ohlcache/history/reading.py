@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from ohlcache.errors import ChunkError, StoreDamaged
 from ohlcache.history.chunks import BODY, RECENT, Piece, assemble
 from ohlcache.history.engine import Engine, Session
 from ohlcache.history.reports import SeriesInfo, SeriesKey
+from ohlcache.history.shared import ChunkTier, Lookup, Place
 
 _SERIES = (
     "SELECT id, venue, symbol, timeframe, zone, zone_offset, extras, revision, epoch FROM series"
@@ -44,10 +45,16 @@ class Series:
 class Reading:
     """What can be read, all of one moment."""
 
-    def __init__(self, session: Session, engine: Engine | None = None) -> None:
-        """With an ``engine``, large reads take further sessions of it."""
+    def __init__(
+        self, session: Session, engine: Engine | None = None, tier: ChunkTier | None = None
+    ) -> None:
+        """With an ``engine``, large reads take further sessions of it.
+
+        tier: where chunks are looked for before they are read from the database.
+        """
         self._session = session
         self._engine = engine
+        self._tier = tier
 
     def clock(self) -> tuple[int, int]:
         """The store's revision and its number of deletions."""
@@ -65,6 +72,11 @@ class Reading:
         """One series, or None."""
         rows = self._session.rows(f"{_SERIES} {_BY_KEY}", *key_row(key))
         return next(map(_series, rows), None)
+
+    def series_of(self, venue: str, symbol: str) -> list[Series]:
+        """All series of a symbol."""
+        rows = self._session.rows(f"{_SERIES} WHERE venue = ? AND symbol = ?", venue, symbol)
+        return [_series(row) for row in rows]
 
     def locked_series(self, key: SeriesKey) -> Series | None:
         """One series, which no other writer changes until the transaction ends."""
@@ -91,17 +103,33 @@ class Reading:
         )
         return [Piece(*row) for row in rows]
 
-    def chunks(self, series: Series, start: int, end: int, after: int = -1) -> Iterator[bytes]:
-        """The bytes of the same layers, in the same order."""
+    def chunks(
+        self, series: Series, start: int, end: int, after: int = -1, least_layer: int = BODY
+    ) -> Iterator[bytes]:
+        """The bytes of the same layers, in the same order; only those from ``least_layer``."""
         rows = self._session.rows(
             "SELECT data FROM chunk WHERE series = ? AND start >= ? AND start < ? "
-            "AND revision > ? ORDER BY start, layer",
+            "AND revision > ? AND layer >= ? ORDER BY start, layer",
+            series.id,
+            start,
+            end,
+            after,
+            least_layer,
+        )
+        return (row[0] for row in rows)
+
+    def places(self, series: Series, start: int, end: int, after: int = -1) -> list[Place]:
+        """The same layers, in the same order, with what tells their content."""
+        rows = self._session.rows(
+            "SELECT start, layer, revision, length(data), substr(data, length(data) - 3) "
+            "FROM chunk WHERE series = ? AND start >= ? AND start < ? AND revision > ? "
+            "ORDER BY start, layer",
             series.id,
             start,
             end,
             after,
         )
-        return (row[0] for row in rows)
+        return [Place(*row) for row in rows]
 
     def rows(self, series: Series, start: int, end: int, after: int = -1) -> Block:
         """The candles of the windows that start in [start, end).
@@ -113,7 +141,10 @@ class Reading:
             rows = sum(piece.rows for piece in pieces)
             with self._helpers(rows // _ROWS_WORTH_A_HELPER) as helpers:
                 readers = [partial(one.chunks, series, after=after) for one in (self, *helpers)]
-                return assemble(pieces, readers, series.names)
+                if self._tier is None or all(piece.layer == RECENT for piece in pieces):
+                    return assemble(pieces, readers, series.names)
+                lookup = Lookup(self._tier, series.id, self.places(series, start, end, after))
+                return lookup.assemble(pieces, readers, series.names)
         except ChunkError as error:
             raise StoreDamaged(
                 f"series {series.key}: {error} (verify says where; repair it from its source, or "
@@ -123,14 +154,15 @@ class Reading:
     @contextmanager
     def _helpers(self, wanted: int) -> Iterator[list[Reading]]:
         """Further readings of the same moment, so that all cores can read and decode at once."""
-        helpers: list[Reading] = []
-        with ExitStack() as stack:
-            if self._engine is not None:
-                for _ in range(min(wanted, (os.cpu_count() or 1) - 1)):
-                    helper = Reading(stack.enter_context(self._engine.reading()))
-                    if helper.clock() == self.clock():
-                        helpers.append(helper)
-            yield helpers
+        wanted = min(wanted, (os.cpu_count() or 1) - 1)
+        if self._engine is None or not wanted:
+            yield []
+            return
+        with self._engine.helping(self._session, wanted) as sessions:
+            yield [Reading(session) for session in sessions if self._is_of_this_moment(session)]
+
+    def _is_of_this_moment(self, session: Session) -> bool:
+        return session is self._session or Reading(session).clock() == self.clock()
 
     def info(self, series: Series) -> SeriesInfo:
         """Rows, range and size of a series."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from heapq import nlargest
 
 from ohlcache.history.fetcher import Fetcher
@@ -26,6 +27,17 @@ def report(holder: Holder, reader: Reader, fetcher: Fetcher | None, readings: Re
     readings.add(metrics.HISTORY_EVICTIONS, holder.evictions)
     if fetcher is not None:
         _report_requests(fetcher, readings)
+
+
+def report_chunks(stats: Mapping[str, int], readings: Readings) -> None:
+    """Add the figures of encoded chunks in Redis, as those of a category of the cache."""
+    labels = ("l2", "candles")
+    readings.add(metrics.CACHE_HITS, stats.get("hits", 0), *labels)
+    readings.add(metrics.CACHE_MISSES, stats.get("misses", 0), *labels)
+    readings.add(metrics.CACHE_DAMAGED, stats.get("damaged", 0), *labels)
+    for counted, count in stats.items():
+        if counted.startswith(_ERROR):
+            readings.add(metrics.CACHE_TIER_ERRORS, count, "l2", counted.removeprefix(_ERROR))
 
 
 def _report_requests(fetcher: Fetcher, readings: Readings) -> None:

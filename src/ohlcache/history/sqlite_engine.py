@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ohlcache.history.engine import Row
+from ohlcache.errors import StoreReadOnly
+from ohlcache.history.engine import Row, Session
+from ohlcache.history.tables import NAMES, add_tables
 from ohlcache.sqlite import Database, Schema, Token
 
 _TABLES = """
@@ -78,6 +80,7 @@ class SQLiteSession:
     """A connection inside a transaction."""
 
     ROW_LOCK = ""  # a writing transaction is the only one
+    NOW = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -94,6 +97,9 @@ class SQLiteSession:
         """See Session."""
         self._connection.executemany(sql, rows)
 
+    def lock(self, name: str) -> None:
+        """See Session: a writing transaction is the only one."""
+
     def put_chunks(self, rows: Sequence[Row]) -> None:
         """See Session."""
         self._connection.executemany(_PUT_CHUNK, rows)
@@ -107,6 +113,15 @@ class SQLiteEngine:
         self.path = path
         self.name = f"store {path}"
         self._database = Database(path, busy_seconds, _SCHEMA)
+        self._complete()
+
+    def _complete(self) -> None:
+        """Give an older store the tables that it lacks; one that cannot be written stays as is."""
+        with self.reading() as session:
+            found = {name for (name,) in session.rows("SELECT name FROM sqlite_master")}
+        if not found >= NAMES:
+            with suppress(StoreReadOnly), self.writing() as session:
+                add_tables(session)
 
     def token(self) -> Token:
         """See Engine; costs a few microseconds."""
@@ -117,6 +132,12 @@ class SQLiteEngine:
         """See Engine."""
         with self._database.reading() as connection:
             yield SQLiteSession(connection)
+
+    @contextmanager
+    def helping(self, session: Session, wanted: int) -> Iterator[list[SQLiteSession]]:  # noqa: ARG002
+        """See Engine."""
+        with ExitStack() as stack:
+            yield [stack.enter_context(self.reading()) for _ in range(wanted)]
 
     @contextmanager
     def writing(self) -> Iterator[SQLiteSession]:
@@ -132,6 +153,10 @@ class SQLiteEngine:
         """See Engine; the log is included."""
         files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
+
+    def numbers(self) -> dict[str, int]:
+        """See Engine: there are none."""
+        return {}
 
     def close(self) -> None:
         """See Engine."""

@@ -5,17 +5,21 @@ A write is one transaction: rows, coverage and the series' revision change toget
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ohlcache.candles import Anchor, Block, Interval, IntervalSet
+from ohlcache.candles import Anchor, Block, IntervalSet
 from ohlcache.candles.quality import Offender
 from ohlcache.history.chunks import Piece
-from ohlcache.history.engine import Engine, Token
+from ohlcache.history.engine import Engine, Session, Token
+from ohlcache.history.metadata import cover_never_traded, replace_properties, stored_properties
+from ohlcache.history.past.recording import FOR_EVER, Keeping
+from ohlcache.history.past.snapshots import Snapshot, delete_snapshot, take_snapshot
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey
+from ohlcache.history.shared import ChunkTier
+from ohlcache.history.turns import Leases
 from ohlcache.history.writing import Changed, Writing
 
 
@@ -26,8 +30,17 @@ class AnchorMoved(Exception):
 class Store:
     """Candles in one database, shared by any number of threads and processes."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, chunks: ChunkTier | None = None, keeping: Keeping = FOR_EVER
+    ) -> None:
+        """``chunks``: where encoded chunks lie besides the database, nearer to their readers.
+
+        keeping: for how long earlier states can be read.
+        """
         self._engine = engine
+        self._keeping = keeping
+        self.chunks = chunks
+        self.leases = Leases(engine)
 
     @property
     def name(self) -> str:
@@ -42,7 +55,23 @@ class Store:
     def reading(self) -> Iterator[Reading]:
         """Everything read through it is of one moment."""
         with self._engine.reading() as session:
-            yield Reading(session, self._engine)
+            yield Reading(session, self._engine, self.chunks)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """The database itself, to read of one moment."""
+        with self._engine.reading() as session:
+            yield session
+
+    def snapshot(self, name: str) -> Snapshot:
+        """Name the present state of all series. Raises InvalidArgument for a name in use."""
+        with self._engine.writing() as session:
+            return take_snapshot(session, name, self._keeping.clock())
+
+    def delete_snapshot(self, name: str) -> None:
+        """Forget a snapshot. Raises UnknownSnapshot."""
+        with self._engine.writing() as session:
+            delete_snapshot(session, name)
 
     def write(
         self,
@@ -57,7 +86,7 @@ class Store:
         The series is created if need be. Raises AnchorMoved when it has another anchor.
         """
         with self._engine.writing() as session:
-            writing = Writing(session)
+            writing = Writing(session, self._keeping)
             series = writing.series(key, anchor, block.names)
             if series.anchor != anchor:
                 raise AnchorMoved
@@ -71,16 +100,10 @@ class Store:
     def move_anchor(self, key: SeriesKey, old: Anchor, new: Anchor) -> None:
         """Give a series another anchor, unless someone else was quicker."""
         with self._engine.writing() as session:
-            writing = Writing(session)
+            writing = Writing(session, self._keeping)
             series = writing.known_series(key)
             if series is not None and series.anchor == old:
-                session.run(
-                    "UPDATE series SET zone = ?, zone_offset = ? WHERE id = ?",
-                    new.zone,
-                    new.offset,
-                    series.id,
-                )
-                writing.touch(series)
+                writing.move_anchor(series, new)
 
     def delete(self, key: SeriesKey, start: int | None = None, end: int | None = None) -> int:
         """Remove rows and coverage in [start, end); without both the series itself.
@@ -88,7 +111,7 @@ class Store:
         Returns the number of rows removed.
         """
         with self._engine.writing() as session:
-            writing = Writing(session)
+            writing = Writing(session, self._keeping)
             series = writing.known_series(key)
             if series is None:
                 return 0
@@ -99,31 +122,26 @@ class Store:
     def drop(self, series: Series, piece: Piece) -> None:
         """Forget a damaged layer and the coverage of its rows."""
         with self._engine.writing() as session:
-            writing = Writing(session)
-            writing.forget(series, piece.start, piece.layer)
-            writing.uncover(series, Interval(piece.first, series.grid.next(piece.last)))
-            writing.touch(series, removed=True)
+            writing = Writing(session, self._keeping)
+            writing.drop(series, piece)
 
     def metadata(self, venue: str, symbol: str) -> dict[str, Any]:
         """The properties of a symbol; empty where none were set."""
         with self._engine.reading() as session:
-            rows = session.rows(
-                "SELECT data FROM metadata WHERE venue = ? AND symbol = ?", venue, symbol
-            )
-            found: dict[str, Any] = next((json.loads(data) for (data,) in rows), {})
-        return found
+            return stored_properties(session, venue, symbol)
 
     def set_metadata(self, venue: str, symbol: str, data: dict[str, Any]) -> None:
-        """Replace the properties of a symbol (values that JSON can hold)."""
-        text = json.dumps(data)
+        """Replace the properties of a symbol (values that JSON can hold).
+
+        Where its listing became longer, coverage that rested on the shorter one is taken back.
+        """
         with self._engine.writing() as session:
-            session.run(
-                "INSERT INTO metadata VALUES (?, ?, ?) "
-                "ON CONFLICT (venue, symbol) DO UPDATE SET data = excluded.data",
-                venue,
-                symbol,
-                text,
-            )
+            replace_properties(session, venue, symbol, data)
+
+    def cover_never_traded(self, key: SeriesKey, anchor: Anchor, ranges: IntervalSet) -> None:
+        """Record as known to be empty what of the ranges lies outside the symbol's listing."""
+        with self._engine.writing() as session:
+            cover_never_traded(session, key, anchor, ranges)
 
     def check_database(self) -> list[str]:
         """What the database itself finds wrong."""
@@ -133,6 +151,12 @@ class Store:
         """Bytes on disk."""
         return self._engine.size()
 
+    def numbers(self) -> dict[str, int]:
+        """Plain numbers of the database's connections."""
+        return self._engine.numbers()
+
     def close(self) -> None:
         """Close all connections."""
+        if self.chunks is not None:
+            self.chunks.close()
         self._engine.close()

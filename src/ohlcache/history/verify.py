@@ -14,6 +14,7 @@ from ohlcache.candles.merge import merge
 from ohlcache.candles.quality import Findings, flag
 from ohlcache.errors import ChunkError
 from ohlcache.history.chunks import Piece, window, window_length
+from ohlcache.history.past.checking import faults_of_the_past
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import Problem, SeriesKey, VerifyReport
 from ohlcache.history.store import Store
@@ -57,6 +58,10 @@ def verify(store: Store, progress: Progress | None = None) -> Verification:
             current = reading.series(series.key)
             if current is not None:
                 _check_series(current, reading, found)
+        if current is not None:
+            with store.session() as session:
+                for range_, fault in faults_of_the_past(session, current):
+                    found.problems.append(Problem(str(series.key), range_, fault))
         found.series += 1
         if progress is not None:
             progress(found.series, len(catalogue))

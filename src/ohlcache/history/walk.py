@@ -10,32 +10,41 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from ohlcache.candles import Block, Grid, Interval, IntervalSet, Timeframe, to_iso
-from ohlcache.candles.interval import difference, union
+from ohlcache.candles import Block, Grid, Interval, IntervalSet, Timeframe
+from ohlcache.candles.instant import Instant
+from ohlcache.candles.interval import covers, difference, union
 from ohlcache.candles.resample import divides, resample
 from ohlcache.drive import Walk
-from ohlcache.errors import FetchError, InvalidArgument, UnknownSymbol, UnsupportedBySource
-from ohlcache.history.derive import bases, complete_buckets, derived_grid
+from ohlcache.errors import FetchError, UnknownSymbol, UnsupportedBySource
+from ohlcache.history.arguments import filled_range
+from ohlcache.history.derive import bases, complete_buckets, derived_grid, in_order
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.holder import Holder
+from ohlcache.history.past.reader import PastReader
 from ohlcache.history.reading import Series
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Store
+from ohlcache.history.symbols import Symbols
+
+if TYPE_CHECKING:
+    from ohlcache.history.prefetch import Prefetcher
 
 _MOST_ROUNDS = 50  # of fetching for one read; a source that never settles must not hang a caller
 
 
 class Request(NamedTuple):
-    """A read after its arguments were checked; None leaves an end open."""
+    """A read after its arguments were checked; None leaves an end open.
+
+    as_of: the moment whose knowledge is asked for, as the user gave it; None: now.
+    """
 
     key: SeriesKey
     start: int | None
     end: int | None
     fetch: bool
+    as_of: Instant = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,7 @@ class Reader:
         store: Store,
         holder: Holder,
         fetcher: Fetcher | None,
+        symbols: Symbols,
         clock: Callable[[], int],
         most_derived_bytes: int,
     ) -> None:
@@ -69,13 +79,16 @@ class Reader:
         self._store = store
         self._holder = holder
         self._fetcher = fetcher
+        self._symbols = symbols
         self._clock = clock
+        self._past = PastReader(store, holder, clock)
         self.most_derived_bytes = most_derived_bytes
+        self.prefetcher: Prefetcher | None = None
         self._derived: dict[tuple[int, int, Grid, Interval], Block] = {}
 
     def hit(self, request: Request) -> Block | None:
         """The answer when memory holds all of it, without anything that blocks."""
-        if request.start is None or request.end is None:
+        if request.start is None or request.end is None or request.as_of is not None:
             return None
         rows = self._holder.hit(request.key, request.start, request.end)
         if rows is not None:
@@ -87,7 +100,18 @@ class Reader:
 
         Yields callables that block and futures to wait for, and is sent what they give.
         """
+        if request.as_of is not None:
+            self.counts["as_of"] += 1
+            past: Block = yield partial(self._past.candles, *request[:3], request.as_of)
+            return past
         self.counts["misses"] += 1
+        rows = yield from self.complete(request)
+        if self.prefetcher is not None:
+            self.prefetcher.missed(request)
+        return rows
+
+    def complete(self, request: Request) -> Walk[Block]:
+        """Read, for whoever is not to be counted among those who read."""
         # Taken once: candles that close while others are fetched belong to the next read.
         now: int = yield (self._fetcher.source.now if self._fetcher else self._clock)
         for _ in range(_MOST_ROUNDS):
@@ -127,7 +151,7 @@ class Reader:
             return _Answer(rows, [])
         derived, wanted = self._derive(wanted, grid, base_series)
         if derived:
-            rows = _in_order([rows, *derived]).frozen()
+            rows = in_order([rows, *derived]).frozen()
         fetches = self._fetches(key, grid, wanted, base_series) if may_fetch else []
         return _Answer(rows, fetches)
 
@@ -144,18 +168,7 @@ class Reader:
             with self._store.reading() as reading:
                 for series in filter(None, [stored, *base_series]):
                     known = union(known, reading.coverage(series))
-        latest = max(known[-1].end, now) if known else now
-        if start is None:
-            if not known:
-                raise InvalidArgument(
-                    f"start is not given and nothing of {request.key} is stored: give a start"
-                )
-            start = known[0].start if end is None else min(known[0].start, end - 1)
-        if start >= latest:
-            raise InvalidArgument(
-                f"start is {to_iso(start)}, which lies in the future: give an earlier one"
-            )
-        return start, latest if end is None else end
+        return filled_range(request.key, start, end, known, now)
 
     def _derive(
         self, wanted: IntervalSet, grid: Grid, base_series: list[Series]
@@ -168,17 +181,24 @@ class Reader:
             with self._store.reading() as reading:
                 coverage = reading.coverage(base)
             for bucket in complete_buckets(grid, wanted, coverage):
-                derived.append(self._made(base, grid, bucket))
-                wanted = difference(wanted, [bucket])
+                made = self._made(base, grid, bucket)
+                if made is not None:
+                    derived.append(made)
+                    wanted = difference(wanted, [bucket])
         return derived, wanted
 
-    def _made(self, base: Series, grid: Grid, bucket: Interval) -> Block:
-        """Candles of a range made from a finer series; the last ones made are kept."""
+    def _made(self, base: Series, grid: Grid, bucket: Interval) -> Block | None:
+        """Candles of a range made from a finer series; the last ones made are kept.
+
+        None when the finer series has lost a part of the range since its coverage was read.
+        """
         known = (base.id, base.revision, grid, bucket)
         rows = self._derived.get(known)
         if rows is None:
             loaded = self._holder.load(base.key, *bucket)
-            finer = loaded[1] if loaded else Block.empty()
+            if loaded is None or not covers(loaded[0].coverage, *bucket):
+                return None
+            finer = loaded[1]
             rows = resample(finer, base.grid, grid, covered=(bucket,), incomplete="drop").block
             self._derived[known] = rows
             while self.derived_bytes > self.most_derived_bytes:
@@ -225,7 +245,11 @@ class Reader:
 
     def _fetch(self, key: SeriesKey, grid: Grid, wanted: IntervalSet) -> list[_Fetch]:
         assert self._fetcher is not None
-        missing = self._fetcher.missing(key, grid, wanted)
+        listing = self._symbols.listing(key.venue, key.symbol)
+        never_traded = listing.never_traded(grid, wanted)
+        if never_traded:
+            self._store.cover_never_traded(key, grid.anchor, never_traded)
+        missing = self._fetcher.missing(key, grid, listing.traded(grid, wanted))
         return [_Fetch(key, grid, missing)] if missing else []
 
 
@@ -251,8 +275,3 @@ def unknown_series(key: SeriesKey, catalogue: dict[SeriesKey, Series]) -> Unknow
 def _new_grid(key: SeriesKey, base_series: list[Series]) -> Grid:
     """The grid of a series that is not stored: that of what it can be made from."""
     return derived_grid(key.timeframe, base_series[0]) if base_series else Grid(key.timeframe)
-
-
-def _in_order(blocks: list[Block]) -> Block:
-    block = Block.concatenate(blocks)
-    return block.take(np.argsort(block.times, kind="stable"))

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ohlcache.candles import OHLCV, Anchor, Block, Interval, IntervalSet
+from ohlcache.candles.block import Times
 from ohlcache.candles.codec import decode
-from ohlcache.candles.interval import difference, normalise
 from ohlcache.candles.merge import merge
 from ohlcache.candles.quality import Offender
+from ohlcache.errors import ChunkError, StoreDamaged
 from ohlcache.history.chunks import (
     BODY,
     RECENT,
@@ -29,11 +30,15 @@ from ohlcache.history.chunks import (
     split,
     window,
 )
+from ohlcache.history.covering import Covering
 from ohlcache.history.engine import Session
+from ohlcache.history.past.earlier import Earlier, spanning, standing
+from ohlcache.history.past.recording import FOR_EVER, Keeping, Recording
 from ohlcache.history.reading import Reading, Series, key_row
 from ohlcache.history.reports import SeriesKey
 
 _MOST_REFUSED = 10_000  # offenders remembered for each series
+_BEGINNING, _END = -(2**62), 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,19 @@ class Changed:
 
 
 class _Placed(NamedTuple):
-    """Which layer of a window takes new rows, all rows of that layer, and what changed."""
+    """Which layer of a window takes new rows, all rows of that layer, and what changed.
+
+    changed: open times that were added or updated. old: all rows of the window before; None: none
+    between the first and the last of the new ones.
+    """
 
     layer: int
     block: Block
     added: int
     updated: int
     unchanged: int
+    changed: Times
+    old: Block | None
 
 
 class Writing:
@@ -63,9 +74,11 @@ class Writing:
     before the next one is given, so that readers who ask for what is newer miss nothing.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, keeping: Keeping = FOR_EVER) -> None:
         self._session = session
         self._read = Reading(session)
+        self._past = Recording(session, keeping)
+        self._coverage = Covering(session, self._past)
         self.has_new_columns = False
 
     @cached_property
@@ -86,6 +99,7 @@ class Writing:
         if set(names) <= set(series.names):
             return series
         self.has_new_columns = True
+        self._past.catalogued(series)
         extras = dict.fromkeys((*series.names, *names))
         self._session.run(
             "UPDATE series SET extras = ? WHERE id = ?",
@@ -95,25 +109,48 @@ class Writing:
         return replace(series, names=tuple(extras))
 
     def _created(self, key: SeriesKey, anchor: Anchor, names: tuple[str, ...]) -> Series:
-        """A new series, unless another writer was quicker: then the one that it created."""
+        """A new series, unless another writer was quicker: then the one that it created.
+
+        Here too the series is locked before the clock. In the other order two writers could each
+        hold what the other one waits for.
+        """
         self._session.run(
             "INSERT INTO series (venue, symbol, timeframe, zone, zone_offset, extras, revision, "
-            "epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "epoch) VALUES (?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT DO NOTHING",
             *key_row(key),
             anchor.zone,
             anchor.offset,
             json.dumps(names[len(OHLCV) :]),
-            self._revision,
-            self._revision,
         )
-        self._session.run("UPDATE clock SET revision = ?", self._revision)
         found = self.known_series(key)
         assert found is not None
-        return found
+        if found.epoch:
+            return found
+        self._session.run(
+            "UPDATE series SET revision = ?, epoch = ? WHERE id = ?",
+            self._revision,
+            self._revision,
+            found.id,
+        )
+        self._session.run("UPDATE clock SET revision = ?", self._revision)
+        self._past.creation()
+        return replace(found, revision=self._revision, epoch=self._revision)
+
+    def move_anchor(self, series: Series, anchor: Anchor) -> None:
+        """Give the series another anchor."""
+        self._past.catalogued(series)
+        self._session.run(
+            "UPDATE series SET zone = ?, zone_offset = ? WHERE id = ?",
+            anchor.zone,
+            anchor.offset,
+            series.id,
+        )
+        self.touch(series)
 
     def rows(self, series: Series, block: Block) -> Changed:
         """Merge rows into the windows they fall into."""
         added = updated = unchanged = 0
+        live = self._live_rows_from(series, block)
         layers: list[tuple[int, int, Block]] = []
         for start, rows in split(block, series.key.timeframe):
             placed = self._place(series, start, rows)
@@ -121,12 +158,32 @@ class Writing:
             updated += placed.updated
             unchanged += placed.unchanged
             if placed.added or placed.updated:
+                self._record(placed, live)
                 layers.append((start, placed.layer, placed.block))
                 if placed.layer == BODY:
                     self.forget(series, start, RECENT)
         if layers:
             self._store(series, encode_layers(layers))
         return Changed(added, updated, unchanged)
+
+    def _record(self, placed: _Placed, live: int) -> None:
+        late = placed.changed[: np.searchsorted(placed.changed, live)]
+        if placed.old is None:
+            self._past.additions(late)
+        else:
+            self._past.changes(placed.old, late)
+
+    def _live_rows_from(self, series: Series, block: Block) -> int:
+        """Rows from this open time on come as they close, behind all others: no earlier state."""
+        edge = self._past.live_edge(series.grid)
+        if not len(block) or block.times[-1] < edge:
+            return _END
+        ((last,),) = self._session.rows(
+            "SELECT max(last) FROM chunk WHERE series = ? AND start >= ?",
+            series.id,
+            window(series.key.timeframe, edge),
+        )
+        return edge if last is None else max(edge, last + 1)
 
     def _place(self, series: Series, start: int, new: Block) -> _Placed:
         """Merge new rows into a window, and choose the layer that takes them."""
@@ -136,15 +193,18 @@ class Writing:
         stays_recent = belongs_in_recent(recent_rows + len(new), body.rows if body else 0)
         is_append = all(piece.last < new.times[0] for piece in pieces.values())
         if not (is_append and stays_recent):
-            whole = merge(self._read.rows(series, start, start + 1), new)
+            old = self._read.rows(series, start, start + 1)
+            whole = merge(old, new)
+            counts = (whole.added, whole.updated, whole.unchanged)
+            changed = whole.changes.times
             if not stays_recent:
-                return _Placed(BODY, whole.block, whole.added, whole.updated, whole.unchanged)
+                return _Placed(BODY, whole.block, *counts, changed, old)
             at = np.searchsorted(whole.block.times, whole.changes.times)
             changes = whole.block.take(at)
             layer = merge(self._recent(series, recent), changes)
-            return _Placed(RECENT, layer.block, whole.added, whole.updated, whole.unchanged)
+            return _Placed(RECENT, layer.block, *counts, changed, old)
         layer = merge(self._recent(series, recent), new)
-        return _Placed(RECENT, layer.block, added=len(new), updated=0, unchanged=0)
+        return _Placed(RECENT, layer.block, len(new), 0, 0, new.times, None)
 
     def _recent(self, series: Series, piece: Piece | None) -> Block:
         if piece is None:
@@ -173,39 +233,11 @@ class Writing:
 
     def cover(self, series: Series, covered: IntervalSet) -> bool:
         """Add ranges to the coverage; whether that made it wider."""
-        is_wider = False
-        for start, end in covered:
-            touching = self._touching(series, start, end)
-            if any(low <= start and end <= high for low, high in touching):
-                continue
-            is_wider = True
-            self._replace_coverage(series, touching, normalise([*touching, (start, end)]))
-        return is_wider
+        return self._coverage.add(series, covered)
 
     def uncover(self, series: Series, removed: Interval) -> None:
         """Take a range out of the coverage."""
-        touching = self._touching(series, *removed)
-        self._replace_coverage(series, touching, difference(touching, (removed,)))
-
-    def _touching(self, series: Series, start: int, end: int) -> list[tuple[int, int]]:
-        rows = self._session.rows(
-            'SELECT start, "end" FROM coverage WHERE series = ? AND start <= ? AND "end" >= ?',
-            series.id,
-            end,
-            start,
-        )
-        return [(low, high) for low, high in rows]
-
-    def _replace_coverage(
-        self, series: Series, old: Iterable[tuple[int, int]], new: IntervalSet
-    ) -> None:
-        self._session.run_each(
-            "DELETE FROM coverage WHERE series = ? AND start = ?",
-            [(series.id, start) for start, _ in old],
-        )
-        self._session.run_each(
-            "INSERT INTO coverage VALUES (?, ?, ?)", [(series.id, *interval) for interval in new]
-        )
+        self._coverage.remove(series, removed)
 
     def note_refused(self, series: Series, block: Block, refused: Iterable[Offender]) -> None:
         """Remember rows that were turned away, and forget those that now came right."""
@@ -233,6 +265,7 @@ class Writing:
         self._session.run("UPDATE series SET revision = ? WHERE id = ?", self._revision, series.id)
         if removed:
             self._session.run("UPDATE series SET epoch = ? WHERE id = ?", self._revision, series.id)
+        self._past.store(series, self._revision)
 
     def remove(self, series: Series) -> int:
         """Remove a series with all that belongs to it; the number of its rows."""
@@ -245,15 +278,16 @@ class Writing:
 
     def remove_range(self, series: Series, start: int | None, end: int | None) -> int:
         """Remove rows and coverage in [start, end); the number of rows. None leaves an end open."""
-        low = -(2**62) if start is None else start
-        high = 2**62 if end is None else end
+        low = _BEGINNING if start is None else start
+        high = _END if end is None else end
         removed = 0
+        records: list[Earlier] = []
         pieces = self._read.pieces(series, window(series.key.timeframe, low), high)
         for window_start, layers in groupby(pieces, key=lambda piece: piece.start):
             here = list(layers)
             if all(low <= piece.first and piece.last < high for piece in here):
-                # Goes as a whole, so it need not be read: damaged chunks can be removed too.
                 removed += sum(piece.rows for piece in here)
+                records.append(self._standing(series, here))
                 for piece in here:
                     self.forget(series, window_start, piece.layer)
                 continue
@@ -262,10 +296,13 @@ class Writing:
             removed += len(rows) - int(keep.sum())
             if keep.all():
                 continue
+            gone = rows.between(low, high)
+            records.append(standing(int(gone.times[0]), int(gone.times[-1]) + 1, gone))
             for layer in (BODY, RECENT):
                 self.forget(series, window_start, layer)
             if keep.any():
                 self._store(series, encode_layers([(window_start, BODY, rows.take(keep))]))
+        self._past.removal(spanning(records, low, high))
         self.uncover(series, Interval(low, high))
         self._session.run(
             "DELETE FROM refused WHERE series = ? AND time >= ? AND time < ?",
@@ -275,3 +312,22 @@ class Writing:
         )
         self.touch(series, removed=True)
         return removed
+
+    def _standing(self, series: Series, layers: list[Piece]) -> Earlier:
+        """All rows of a window; as lost where they are damaged, since those can be removed too."""
+        start = layers[0].start
+        first, end = min(one.first for one in layers), max(one.last for one in layers) + 1
+        try:
+            if len(layers) == 1:
+                (data,) = self._read.chunks(series, start, start + 1)
+                return Earlier(first, end, len(decode(data)), data)
+            return standing(first, end, self._read.rows(series, start, start + 1))
+        except (ChunkError, StoreDamaged):
+            return Earlier(first, end, sum(one.rows for one in layers), None)
+
+    def drop(self, series: Series, piece: Piece) -> None:
+        """Forget a damaged layer and the coverage of its rows."""
+        self.forget(series, piece.start, piece.layer)
+        self._past.removal([Earlier(piece.first, piece.last + 1, piece.rows, None)])
+        self.uncover(series, Interval(piece.first, series.grid.next(piece.last)))
+        self.touch(series, removed=True)

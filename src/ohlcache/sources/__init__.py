@@ -1,4 +1,4 @@
-"""Where candles come from: exchanges through ccxt, files, callables, and a synthetic generator."""
+"""Where candles come from: exchanges (ccxt), files, data lakes, callables, or made up."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ohlcache.sources.callables import CallableSource, as_source
+from ohlcache.sources.live import Stream
 from ohlcache.sources.protocol import Capabilities, Source
 
 if TYPE_CHECKING:
     from ohlcache.sources.ccxt import CcxtSource
+    from ohlcache.sources.ccxt_stream import CcxtStream
     from ohlcache.sources.files import FileSource
+    from ohlcache.sources.lake import LakeSource
     from ohlcache.sources.synthetic import SyntheticSource
 
 __all__ = [
     "CallableSource",
     "Capabilities",
     "CcxtSource",
+    "CcxtStream",
     "FileSource",
+    "LakeSource",
     "Source",
+    "Stream",
     "SyntheticSource",
     "as_source",
 ]
@@ -26,7 +32,9 @@ __all__ = [
 # Resolved on first use: each of them imports libraries that the others do not need.
 _HOMES = {
     "CcxtSource": "ohlcache.sources.ccxt",
+    "CcxtStream": "ohlcache.sources.ccxt_stream",
     "FileSource": "ohlcache.sources.files",
+    "LakeSource": "ohlcache.sources.lake",
     "SyntheticSource": "ohlcache.sources.synthetic",
 }
 

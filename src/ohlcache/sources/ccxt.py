@@ -46,6 +46,7 @@ from ohlcache.errors import (
     UnknownTimeframe,
     UnsupportedBySource,
 )
+from ohlcache.sources.ccxt_market import market_properties
 from ohlcache.sources.protocol import Capabilities
 
 Rows = list[list[Any]]
@@ -176,6 +177,16 @@ class CcxtSource:
                 return rows
             asked = page_end
         return []
+
+    def properties(self, symbol: str) -> dict[str, Any]:
+        """Steps of price and amount, base and quote, listing and expiry, as far as ccxt tells.
+
+        Raises SourceUnavailable for a failing network, UnknownSymbol.
+        """
+        self._load_markets()
+        with self._translated(symbol):
+            market = self._exchange.market(symbol)
+            return market_properties(market, self._exchange.precisionMode, self.venue)
 
     def close(self) -> None:
         """Drop all connections, except those of an exchange object that was given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -53,4 +54,26 @@ class Source(Protocol):
 
         Raises SourceUnavailable for what is worth another try, UnknownSymbol and
         UnsupportedBySource for what is not.
+        """
+
+
+@runtime_checkable
+class DescribesSymbols(Protocol):
+    """A source that also knows the properties of its symbols."""
+
+    def properties(self, symbol: str) -> Mapping[str, Any]:
+        """Properties as ``MarketData.set_metadata`` takes them; those not known are left out.
+
+        Raises SourceUnavailable for what is worth another try, UnknownSymbol.
+        """
+
+
+@runtime_checkable
+class KnowsRanges(Protocol):
+    """A source that can tell only about some ranges, as a copy of a history can."""
+
+    def known(self, symbol: str, timeframe: str) -> Iterable[tuple[int, int]]:
+        """The open times [start, end), in ms, that it can tell about; no others are asked of it.
+
+        Raises UnknownSymbol, UnsupportedBySource, SourceError.
         """

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ohlcache.candles import Block, Interval, Timeframe, to_block
-from ohlcache.candles.instant import EARLIEST, LATEST
+from ohlcache.candles.instant import EARLIEST, LATEST, Instant
 from ohlcache.errors import UnknownSymbol
 from ohlcache.history import MarketData
+
+Read = Callable[[int | None, int | None], Block]  # the candles that open in [start, end)
 
 _WIDER = 8  # how much more is read where candles are thin
 
@@ -34,24 +36,26 @@ def read_page(
     *,
     limit: int,
     venue: str | None = None,
+    as_of: Instant = None,
 ) -> Page:
     """At most ``limit`` candles that open in [start, end), in ms; None leaves an end open.
+
+    as_of: the moment whose knowledge is read, as ``MarketData.candles`` takes it.
 
     Raises what ``MarketData.candles`` raises.
     """
 
     def read(low: int | None, high: int | None) -> Block:
-        return to_block(md.candles(symbol, timeframe, low, high, venue=venue, as_="numpy"))
+        return to_block(
+            md.candles(symbol, timeframe, low, high, venue=venue, as_="numpy", as_of=as_of)
+        )
 
     # One more than asked for tells whether there are more.
     span = (limit + 1) * Timeframe.parse(timeframe).milliseconds
     if start is not None:
-        rows = Block.empty()
-        for stop in _wider_ends(start, end, span):
-            rows = read(start, stop)
-            if len(rows) > limit:
-                return Page(rows.slice(0, limit), int(rows.times[limit]))
-        return Page(rows, None)
+        return _first(read, start, end, limit, span)
+    if as_of is not None:
+        return _last(read(None, end), limit)  # what is stored now does not tell where it ended
     # What is read up to the end holds the last candles wherever it begins, if it holds enough.
     quick = _stored_end(md, symbol, timeframe, venue)
     if quick is not None:
@@ -67,6 +71,15 @@ def read_page(
         if len(rows) >= limit or low <= max(known.start, EARLIEST):
             return _last(rows, limit)
         span *= _WIDER
+
+
+def _first(read: Read, start: int, end: int | None, limit: int, span: int) -> Page:
+    rows = Block.empty()
+    for stop in _wider_ends(start, end, span):
+        rows = read(start, stop)
+        if len(rows) > limit:
+            return Page(rows.slice(0, limit), int(rows.times[limit]))
+    return Page(rows, None)
 
 
 def _before(latest: int, end: int | None, span: int) -> int:

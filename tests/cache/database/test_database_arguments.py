@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohlcache.cache.database import DatabaseTier, notices
-from ohlcache.cache.database.location import masked
 from ohlcache.cache.database.tables import LONGEST_KEY, stored_key
 from ohlcache.cache.tiers import Change
 from ohlcache.errors import InvalidArgument
+from ohlcache.urls import masked
 
 SOME_TEXT = st.text(st.characters(), max_size=50)
 

@@ -184,6 +184,8 @@ def test_connections_are_bounded(open_tier, url):
 
 def test_a_missing_driver_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
+    for name in [name for name in sys.modules if name.startswith("ohlcache.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtra, match=r"psycopg is not installed: .*ohlcache\[postgres\]"):
         DatabaseTier("postgresql://127.0.0.1/x")
 

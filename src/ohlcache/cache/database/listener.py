@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from ohlcache.background import Background
 from ohlcache.cache.database import notices
-from ohlcache.cache.database.background import Background
 from ohlcache.cache.database.engine import Engine
 from ohlcache.cache.tiers import Events
 from ohlcache.telemetry import Counters

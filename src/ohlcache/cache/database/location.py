@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from ohlcache.errors import InvalidArgument
+from ohlcache.urls import masked
 
 _REMEDY = "give sqlite:///path or postgresql://user@host/database"
-_PASSWORD = re.compile(r"(?<=://)([^:/?#@]*):[^/?#]*@|((?:^|(?<=[?&]))password=)[^&]*")
-
-
-def masked(url: str) -> str:
-    """The URL without its password."""
-    return _PASSWORD.sub(lambda found: f"{found[2]}***" if found[2] else f"{found[1]}:***@", url)
 
 
 def refused(url: object, reason: str) -> InvalidArgument:

@@ -7,6 +7,7 @@ which is sent when the transaction that made them is committed.
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -17,11 +18,18 @@ import psycopg
 
 from ohlcache.cache.database import tables
 from ohlcache.cache.database.engine import Result, Row
-from ohlcache.cache.database.postgres_connection import BoundedConnection, connect, parameters
-from ohlcache.cache.database.postgres_pool import ConnectionLost, Pool
+from ohlcache.cache.database.location import refused
 from ohlcache.errors import StoreError
+from ohlcache.postgres import BoundedConnection, ConnectionLost, Pool, connect, parameters
 
 _LISTEN_SECONDS = 0.1  # until the thread looks whether it is to end
+_SLACK_SECONDS = 1.0  # for the server's own timeout to come first, which keeps the connection
+_SETTINGS = {
+    # The server commits without waiting for its disk: what a crash of the server takes away is
+    # loaded again. A statement that waited for a lock must see what was committed meanwhile.
+    "synchronous_commit": "off",
+    "default_transaction_isolation": "read committed",
+}
 _CREATION_LOCK = int.from_bytes(b"ohlcache")
 
 _NOTIFY = "SELECT pg_notify(?, notice) FROM unnest(?::text[]) AS notice"
@@ -103,12 +111,17 @@ class PostgresEngine:
 
     def __init__(self, url: str, namespace: str, timeout_seconds: float) -> None:
         """Raises InvalidArgument for a URL that PostgreSQL does not understand."""
-        self._parameters = parameters(url, timeout_seconds)
+        try:
+            self._parameters = parameters(url, timeout_seconds)
+        except ValueError as error:
+            raise refused(url, f"is not understood ({error})") from None
         self._namespace = namespace
         self._timeout_seconds = timeout_seconds
         self._channel = ""
         self._preparing = threading.Lock()
-        self._pool = Pool(self._connect, timeout_seconds)
+        limit = f"{math.ceil(timeout_seconds * 1000)}"
+        self._settings = {**_SETTINGS, "statement_timeout": limit, "lock_timeout": limit}
+        self._pool = Pool(self._connect, timeout_seconds, "the cache's database tier")
 
     def read(self, work: Callable[[PostgresSession], Result]) -> Result:
         """See Engine. For one statement: there is no transaction around it."""
@@ -171,7 +184,8 @@ class PostgresEngine:
         self._pool.close()
 
     def _connect(self) -> BoundedConnection:
-        connection = connect(self._parameters, self._timeout_seconds)
+        answer_seconds = self._timeout_seconds + _SLACK_SECONDS
+        connection = connect(self._parameters, answer_seconds, self._settings)
         try:
             with self._preparing:
                 if not self._channel:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from ohlcache.background import Background
 from ohlcache.cache.database import reading
-from ohlcache.cache.database.background import Background
 from ohlcache.cache.database.changing import Changing
 from ohlcache.cache.database.engine import Engine
 from ohlcache.cache.database.reading import Found

@@ -21,7 +21,7 @@ from ohlcache.cache.database.sweeper import Sweeper
 from ohlcache.cache.database.tables import stored_key
 from ohlcache.cache.tiers import Change, Events, Stored
 from ohlcache.drive import Step
-from ohlcache.errors import InvalidArgument, MissingExtra
+from ohlcache.errors import InvalidArgument
 from ohlcache.telemetry import Counters
 
 Result = TypeVar("Result")
@@ -211,10 +211,7 @@ class DatabaseTier:
 
 def _engine(url: str, namespace: str, timeout_seconds: float) -> Engine:
     if is_postgres(url):
-        try:
-            import psycopg  # noqa: F401
-        except ImportError as error:
-            raise MissingExtra("psycopg", "postgres") from error
+        import ohlcache.postgres  # noqa: F401  # it says what to install where psycopg is missing
         from ohlcache.cache.database.postgres import PostgresEngine
 
         return PostgresEngine(url, namespace, timeout_seconds)

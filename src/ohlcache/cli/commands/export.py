@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from ohlcache.candles import Block
+from ohlcache.candles import Block, to_block
 from ohlcache.cli.invocation import Invocation, subcommand
 from ohlcache.cli.output import count, size, stdout
-from ohlcache.cli.parameters import moments, series, time_range
+from ohlcache.cli.parameters import as_of, moments, series, time_range
 from ohlcache.cli.reading import READ_ONCE_MB, pieces_of, read_pieces, stored_range
 from ohlcache.errors import OhlcacheError
 from ohlcache.sources.files import EXPORT_FORMATS, export
@@ -38,6 +38,7 @@ file_format = click.option(
 @file_format
 @output
 @time_range
+@as_of
 def command(
     invocation: Invocation,
     symbol: str,
@@ -47,6 +48,7 @@ def command(
     output: Path | None,
     start: str | None,
     end: str | None,
+    as_of: str | None,
 ) -> int | None:
     """Write candles to a file for other tools.
 
@@ -58,9 +60,14 @@ def command(
     kind = kind or format_of(output)
     low, high = moments(start, end)
     with invocation.open_existing(memory_mb=READ_ONCE_MB) as md:
-        range_ = stored_range(md, symbol, low, high, venue)
-        pieces = pieces_of(md, symbol, timeframe, range_, venue)
-        blocks = read_pieces(md, symbol, timeframe, pieces, venue)
+        blocks: Iterable[Block]
+        if as_of is None:
+            range_ = stored_range(md, symbol, low, high, venue)
+            pieces = pieces_of(md, symbol, timeframe, range_, venue)
+            blocks = read_pieces(md, symbol, timeframe, pieces, venue)
+        else:  # what is stored now does not tell into which pieces to cut what was stored then
+            rows = md.candles(symbol, timeframe, low, high, venue=venue, as_="numpy", as_of=as_of)
+            blocks = [to_block(rows)]
         export_to(output, kind, invocation, blocks, symbol, timeframe)
     return None
 

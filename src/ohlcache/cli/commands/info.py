@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict
 
@@ -10,6 +9,7 @@ from ohlcache.candles import Timeframe
 from ohlcache.cli.invocation import Invocation, subcommand
 from ohlcache.cli.output import count, facts, moment, size, stdout
 from ohlcache.cli.parameters import series
+from ohlcache.cli.symbols import described
 
 _SHOWN_RANGES = 5
 
@@ -47,8 +47,7 @@ def command(invocation: Invocation, symbol: str, timeframe: str, venue: str | No
     ]
     if Timeframe.parse(info.timeframe).is_daily_or_longer:
         pairs.append(("days begin", info.anchor))
-    if metadata:
-        pairs.append(("metadata", json.dumps(metadata, ensure_ascii=False)))
+    pairs += described(metadata)
     stdout().print(facts(pairs))
     return None
 

@@ -41,7 +41,7 @@ def command(invocation: Invocation, host: str, port: int) -> int | None:
             invocation.print_json({"url": server.url})
         else:
             console = stdout()
-            console.print(f"{invocation.database()} on {server.url} (Ctrl-C ends it)")
+            console.print(f"{invocation.place} on {server.url} (Ctrl-C ends it)")
             known = md.series()
             if known:
                 first = known[0]

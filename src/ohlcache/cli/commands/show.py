@@ -11,7 +11,7 @@ from ohlcache.candles import Block, Timeframe, to_frame
 from ohlcache.cli.chart import DOWN, UP, chart
 from ohlcache.cli.invocation import Invocation, subcommand
 from ohlcache.cli.output import moment, stdout
-from ohlcache.cli.parameters import moments, series, time_range
+from ohlcache.cli.parameters import as_of, moments, series, time_range
 from ohlcache.cli.prices import price_texts
 from ohlcache.web.page import read_page
 
@@ -21,6 +21,7 @@ _CHART_HEIGHT = 12
 @subcommand("show")
 @series
 @time_range
+@as_of
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -35,6 +36,7 @@ def command(
     venue: str | None,
     start: str | None,
     end: str | None,
+    as_of: str | None,
     limit: int,
 ) -> int | None:
     """Show candles as a table and a chart.
@@ -43,7 +45,7 @@ def command(
     """
     low, high = moments(start, end)
     with invocation.open_existing() as md:
-        page = read_page(md, symbol, timeframe, low, high, limit=limit, venue=venue)
+        page = read_page(md, symbol, timeframe, low, high, limit=limit, venue=venue, as_of=as_of)
     rows = page.rows
     if invocation.as_json:
         invocation.print_json(_document(symbol, timeframe, rows, page.next_start))

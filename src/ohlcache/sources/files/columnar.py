@@ -63,10 +63,10 @@ def read_columns(
     before = 0
     with open_seekable(path) as file, _arrow_errors(path):
         source = _open(file)
-        layout = _layout(path, source.schema, options, roles)
-        for batch, progress.fraction in source.read(_names_read(source.schema, layout)):
+        layout = find_layout(path, source.schema, options, roles)
+        for batch, progress.fraction in source.read(names_read(source.schema, layout)):
             try:
-                block = _to_block(batch, source.schema, layout, clock)
+                block = to_candles(batch, source.schema, layout, clock)
             except BadRow as bad:
                 raise FileFormatError(
                     f"{path}: row {before + bad.row + 1}: {bad.problem}"
@@ -209,7 +209,8 @@ def _parts(batch: Any) -> Iterator[tuple[Any, float]]:
 # -- columns ------------------------------------------------------------------------------------
 
 
-def _layout(path: Path, schema: Any, options: Options, roles: Roles) -> Layout:
+def find_layout(path: Path | str, schema: Any, options: Options, roles: Roles) -> Layout:
+    """Which column of a schema is which. Raises FileFormatError, naming ``path``."""
     given = options.given_layout(roles)
     if len(set(schema.names)) < len(schema.names):
         raise FileFormatError(f"{path}: two columns have one name: rename one of them")
@@ -221,7 +222,7 @@ def _layout(path: Path, schema: Any, options: Options, roles: Roles) -> Layout:
             )
         return given
     try:
-        layout = _find_layout(schema, roles)
+        layout = _layout_by_name(schema, roles)
     except BadLayout as problem:
         raise FileFormatError(
             f"{path}: {problem}: give the names of all columns in order with --columns"
@@ -234,7 +235,7 @@ def _layout(path: Path, schema: Any, options: Options, roles: Roles) -> Layout:
     return layout.without(texts)
 
 
-def _find_layout(schema: Any, roles: Roles) -> Layout:
+def _layout_by_name(schema: Any, roles: Roles) -> Layout:
     """The layout by name; where no name says time, the index of pandas or the only timestamp."""
     labels = list(schema.names)
     index = _pandas_index(schema)
@@ -262,12 +263,14 @@ def _pandas_index(schema: Any) -> int:
     return int(schema.names.index(names[0])) if len(names) == 1 else ABSENT
 
 
-def _names_read(schema: Any, layout: Layout) -> list[str]:
+def names_read(schema: Any, layout: Layout) -> list[str]:
+    """The columns of a schema that a layout needs."""
     wanted = {position for position in (*layout.time, *layout.positions) if position != ABSENT}
     return [schema.names[position] for position in sorted(wanted)]
 
 
-def _to_block(batch: Any, schema: Any, layout: Layout, clock: Clock) -> Block:
+def to_candles(batch: Any, schema: Any, layout: Layout, clock: Clock) -> Block:
+    """The columns of a record batch. Raises BadRow for a value that does not fit."""
     columns = [_decoded(batch.column(schema.names[position])) for position in layout.time]
     times = _times(columns, clock)
     values = np.empty((len(layout.names), len(times)))
@@ -305,14 +308,15 @@ def _times(columns: list[Any], clock: Clock) -> Times:
             column = pc.binary_join_element_wise(*(c.cast(pa.string()) for c in columns), " ")
         elif not _is_moment(column.type):
             column = columns[1]
-    return _moments(column, clock)
+    return moments(column, clock)
 
 
 def _is_moment(kind: Any) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
-def _moments(column: Any, clock: Clock) -> Times:
+def moments(column: Any, clock: Clock) -> Times:
+    """A column of times as ms. Raises BadRow for what is no time."""
     kind = column.type
     if pa.types.is_date(kind):
         column, kind = column.cast(pa.timestamp("ms")), pa.timestamp("ms")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from ohlcache.cache.database.postgres_connection import BoundedConnection
 from ohlcache.errors import StoreError, StoreLocked
+from ohlcache.postgres.connection import BoundedConnection
 
 _MOST = 8
 
@@ -20,9 +21,13 @@ Result = TypeVar("Result")
 class Pool:
     """At most eight connections; each is used by one thread at a time."""
 
-    def __init__(self, connect: Callable[[], BoundedConnection], timeout_seconds: float) -> None:
+    def __init__(
+        self, connect: Callable[[], BoundedConnection], timeout_seconds: float, what: str
+    ) -> None:
+        """``what``: the name of their user in messages."""
         self._connect = connect
         self._timeout_seconds = timeout_seconds
+        self._what = what
         self._left: list[BoundedConnection] = []  # of the parent process: closing would touch them
         self._is_closed = False
         self._begin_anew()
@@ -37,8 +42,7 @@ class Pool:
         It is done once more with a new one when the server had closed an idle one meanwhile, so
         ``work`` has to raise ConnectionLost only where nothing can have been changed.
         """
-        if not self._free.acquire(timeout=self._timeout_seconds):
-            raise StoreLocked(f"all {_MOST} connections of the cache are in use: try again later")
+        self._await_free()
         try:
             try:
                 return self._attempt(work, self._idle_one())
@@ -47,6 +51,23 @@ class Pool:
                 return self._attempt(work, self._connect())
         except ConnectionLost as lost:
             raise lost.error from lost
+        finally:
+            self._free.release()
+
+    @contextmanager
+    def taken(self) -> Iterator[BoundedConnection]:
+        """A connection that the server has not closed, for what cannot be done a second time."""
+        self._await_free()
+        try:
+            connection = self._idle_one()
+            if connection.was_cut:
+                connection.close()
+                self.drop_idle()  # what ended one has ended all
+                connection = self._connect()
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
         finally:
             self._free.release()
 
@@ -70,13 +91,20 @@ class Pool:
         self._left += self._idle
         self._begin_anew()
 
+    def _await_free(self) -> None:
+        if not self._free.acquire(timeout=self._timeout_seconds):
+            raise StoreLocked(
+                f"all {_MOST} connections of {self._what} are in use: try again later"
+            )
+
     def _idle_one(self) -> BoundedConnection:
         if self._is_closed:
-            raise StoreError("the cache's database tier is closed: make a new one")
+            raise StoreError(f"{self._what} is closed: open it again")
         try:
-            return self._idle.pop()
+            connection = self._idle.pop()
         except IndexError:
-            return self._connect()
+            connection = None
+        return connection or self._connect()
 
     def _attempt(
         self, work: Callable[[BoundedConnection], Result], connection: BoundedConnection

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
+import selectors
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from ohlcache.cache.database.location import refused
-
 if TYPE_CHECKING:
     from psycopg.abc import RV, PQGen
 
-_SLACK_SECONDS = 1.0  # for the server's own timeout to come first, which keeps the connection
 _POLL_SECONDS = 0.1
-_SETTINGS = (
-    # The server commits without waiting for its disk: what a crash of the server takes away is
-    # loaded again. A statement that waited for a lock must see what was committed meanwhile.
-    "SELECT set_config('synchronous_commit', 'off', false), "
-    "set_config('default_transaction_isolation', 'read committed', false), "
-    "set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)"
+_SET = (
+    "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS _ (name, value)"
 )
 
 
@@ -44,19 +39,30 @@ class BoundedConnection(psycopg.Connection[Any]):
                 self.close()
             raise
 
+    @property
+    def was_cut(self) -> bool:
+        """Whether the server ended it while nobody used it; costs no round trip."""
+        if self.closed:
+            return True
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.fileno(), selectors.EVENT_READ)
+            # A server has nothing to say to a connection that asked nothing, but a farewell.
+            return bool(selector.select(0))
+
 
 def parameters(url: str, timeout_seconds: float) -> dict[str, Any]:
     """What to connect with: the URL's own parameters, and limits where it sets none.
 
-    Raises InvalidArgument for a URL that PostgreSQL does not understand.
+    Raises ValueError, with the reason and without the URL, for one that PostgreSQL does not
+    understand.
     """
     try:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
-        reason = " ".join(str(error).split()).replace(url, "…")  # it may hold a password
-        raise refused(url, f"is not understood ({reason})") from None
+        # It may quote the URL, which may hold a password.
+        raise ValueError(" ".join(str(error).split()).replace(url, "…")) from None
     if not str(given.get("port", "0")).replace(",", "").isdecimal():
-        raise refused(url, "is not understood (its port is no number)")
+        raise ValueError("its port is no number")
     return {
         "application_name": "ohlcache",
         "connect_timeout": max(2, math.ceil(timeout_seconds)),
@@ -67,13 +73,14 @@ def parameters(url: str, timeout_seconds: float) -> dict[str, Any]:
     }
 
 
-def connect(given: dict[str, Any], timeout_seconds: float) -> BoundedConnection:
-    """A connection in autocommit mode. Raises psycopg.OperationalError."""
+def connect(
+    given: dict[str, Any], answer_seconds: float, settings: Mapping[str, str]
+) -> BoundedConnection:
+    """A connection in autocommit mode, with these settings. Raises psycopg.OperationalError."""
     connection = BoundedConnection.connect(**given, autocommit=True)
-    connection.answer_seconds = timeout_seconds + _SLACK_SECONDS
+    connection.answer_seconds = answer_seconds
     try:
-        limit = f"{math.ceil(timeout_seconds * 1000)}"
-        connection.execute(_SETTINGS, (limit, limit))
+        connection.execute(_SET, (list(settings), list(settings.values())))
     except BaseException:
         connection.close()
         raise

@@ -1,0 +1,88 @@
+"""The moments whose state can be read: times, and snapshots by their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from ohlcache.candles.instant import Instant, to_iso, to_ms
+from ohlcache.errors import InvalidArgument, UnknownSnapshot
+from ohlcache.history.engine import Session
+from ohlcache.history.past.recording import LATEST_MOMENT
+
+_NO_LATER_REVISION = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What was known once a revision was written, at the time ``at`` in ms.
+
+    snapshot: its name, if it is one. It knows what had been stored; a plain time knows of candles
+    that came as they closed only that they closed.
+    """
+
+    revision: int
+    at: int
+    snapshot: str | None = None
+
+    def __str__(self) -> str:
+        if self.snapshot is None:
+            return to_iso(self.at)
+        return f"snapshot {self.snapshot!r} of {to_iso(self.at)}"
+
+
+def is_time(text: str) -> bool:
+    """Whether a text means a time, and therefore cannot name a snapshot."""
+    try:
+        to_ms(text, "as_of")
+    except InvalidArgument:
+        return False
+    return True
+
+
+def find_moment(session: Session, as_of: Instant, now: int) -> Moment:
+    """The moment that a user means, by a time or the name of a snapshot.
+
+    Raises UnknownSnapshot, and InvalidArgument for a time to come or one that is not kept.
+    """
+    if isinstance(as_of, str) and not is_time(as_of):
+        return _snapshot(session, as_of)
+    at = to_ms(as_of, "as_of")
+    ((latest,),) = session.rows(LATEST_MOMENT)
+    if at > max(now, latest):
+        raise InvalidArgument(f"as_of is {to_iso(at)}, which lies in the future: leave it out")
+    ((next_revision,),) = session.rows("SELECT min(revision) FROM past_write WHERE at > ?", at)
+    revision = _NO_LATER_REVISION if next_revision is None else next_revision - 1
+    moment = Moment(revision, at)
+    ((since, since_at),) = session.rows("SELECT revision, at FROM known_since")
+    if at < since_at or revision < since:
+        raise InvalidArgument(
+            f"as_of is {to_iso(at)}: earlier values are kept since {to_iso(since_at)}, give a "
+            "later time (history.revisions_days says for how long)"
+        )
+    return moment
+
+
+def check_kept(session: Session, moment: Moment) -> None:
+    """Raises InvalidArgument where the state of a moment was given up meanwhile."""
+    ((since,),) = session.rows("SELECT revision FROM known_since")
+    if moment.revision < since:
+        raise InvalidArgument(f"as_of is {moment}: its earlier values are no longer kept")
+
+
+def _snapshot(session: Session, name: str) -> Moment:
+    found = session.rows("SELECT revision, at FROM snapshot WHERE name = ?", name)
+    for revision, at in found:
+        return Moment(revision, at, name)
+    raise unknown_snapshot(session, name)
+
+
+def unknown_snapshot(session: Session, name: str) -> UnknownSnapshot:
+    """The error for a name that no snapshot has: it lists those that look like it."""
+    names = [known for (known,) in session.rows("SELECT name FROM snapshot ORDER BY at DESC")]
+    near = get_close_matches(name, names, n=5, cutoff=0.5) or names[:5]
+    there_are = f"there are {', '.join(near)}" if near else "there are none"
+    return UnknownSnapshot(
+        f"snapshot {name!r} does not exist ({there_are}): give one of them, or a time such as "
+        "2024-01-31T12:00"
+    )

@@ -1,0 +1,76 @@
+"""Finding the folder of a series: where we put it, or wherever a Hive layout has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ohlcache.candles import Timeframe
+from ohlcache.errors import UnknownSymbol, UnknownTimeframe, UnsupportedBySource
+from ohlcache.sources.lake.layout import level
+from ohlcache.sources.lake.storage import Storage, join
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A folder, and what its path says of the series below it; None where it says nothing."""
+
+    folder: str = ""
+    venue: str | None = None
+    symbol: str | None = None
+    timeframe: Timeframe | None = None
+
+
+def walk(storage: Storage, wanted: Found, found: Found | None = None) -> Iterator[Found]:
+    """The folders of all series that agree with what is ``wanted``, in order of their names.
+
+    Raises FileNotFoundError where there is nothing at all.
+    """
+    found = Found() if found is None else found
+    levels = []
+    for name in storage.folders(found.folder):
+        known = level(name)
+        if known is not None and known.role is not None:
+            levels.append(_below(found, name, known.role, known.value))
+    if not levels:
+        yield found
+        return
+    for below in levels:
+        if below is not None and _agrees(below, wanted):
+            yield from walk(storage, wanted, below)
+
+
+def _below(found: Found, name: str, role: str, value: str) -> Found | None:
+    folder = join(found.folder, name)
+    if role == "venue":
+        return replace(found, folder=folder, venue=value)
+    if role == "symbol":
+        return replace(found, folder=folder, symbol=value)
+    try:
+        return replace(found, folder=folder, timeframe=Timeframe.parse(value))
+    except UnknownTimeframe:
+        return None  # such as a folder of ticks
+
+
+def _agrees(found: Found, wanted: Found) -> bool:
+    pairs = (
+        (found.venue, wanted.venue),
+        (found.symbol, wanted.symbol),
+        (found.timeframe, wanted.timeframe),
+    )
+    return all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+
+def folder_of(storage: Storage, venue: str, symbol: str, timeframe: Timeframe) -> str:
+    """The folder of a series. Raises UnknownSymbol or UnsupportedBySource, saying what there is."""
+    wanted = Found(venue=venue, symbol=symbol, timeframe=timeframe)
+    found = next(walk(storage, wanted), None)
+    if found is not None:
+        return found.folder
+    others = list(walk(storage, replace(wanted, timeframe=None)))
+    if others:
+        offered = ", ".join(str(other.timeframe) for other in others)
+        raise UnsupportedBySource(
+            f"timeframe {timeframe} of {symbol} is not in {storage.name}: use one of {offered}"
+        )
+    raise UnknownSymbol(f"symbol {symbol!r} of {venue} is not in {storage.name}: see its series()")

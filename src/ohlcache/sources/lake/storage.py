@@ -1,0 +1,173 @@
+"""Where a lake lies: any URL that fsspec knows, and what goes wrong there, in our words.
+
+``s3://`` goes through Arrow's own S3 client behind fsspec's wrapper: it is in pyarrow already. All
+other schemes are fsspec's (``gs://`` needs gcsfs, ``abfs://`` adlfs, and so on).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ohlcache.errors import InvalidArgument, MissingExtra, SourceError, SourceUnavailable
+from ohlcache.sources.files.atomic import atomic_write
+
+_DENIED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "403", "401")
+_SECRET = ("key", "secret", "token", "pass", "auth", "user")  # in names of options
+_NO_BUCKET = ("NO_SUCH_BUCKET", "bucket does not exist")
+
+
+class Storage:
+    """A folder of objects. Paths are relative to it, with slashes.
+
+    All methods raise FileNotFoundError for what is not there, SourceError where access is denied or
+    the bucket is missing, and SourceUnavailable for a failure that may pass.
+    """
+
+    def __init__(self, url: str | Path, options: Mapping[str, Any] | None = None) -> None:
+        """``options`` are those of the file system: of pyarrow's S3FileSystem for ``s3://``.
+
+        What they leave out comes from where the file system looks for it: environment, profiles.
+        Raises InvalidArgument for a URL or options that mean nothing, MissingExtra without fsspec.
+        """
+        text = str(url)
+        self._secrets = [
+            str(value)
+            for name, value in (options or {}).items()
+            if any(sign in name for sign in _SECRET) and len(str(value)) > 3
+        ]
+        self.name = _without_user(text)
+        try:
+            self._files, self._root = _file_system(text, dict(options or {}))
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] == "fsspec":
+                raise MissingExtra("fsspec", "lake") from None
+            raise InvalidArgument(f"url {self.name!r}: {self._told(error)}") from None
+        except (TypeError, ValueError) as error:
+            raise InvalidArgument(
+                f"url {self.name!r} or its storage_options cannot be used ({self._told(error)}): "
+                "give a path, file://, s3://bucket/path or another URL of fsspec"
+            ) from None
+        self._is_local = "file" in self._files.protocol
+        self._is_flat = self._files.protocol == "s3"
+        # Without it fsspec's wrapper fails for ranges that start at 0.
+        self._reading = {"seekable": True} if self._is_flat else {}
+
+    def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        """Bytes [start, end) of an object, fewer where it ends before, or all of it."""
+        with self._errors(path):
+            try:
+                found: bytes = self._files.cat_file(self._at(path), start, end, **self._reading)
+            except OSError as error:
+                if "past end" not in str(error):
+                    raise
+                return b""
+        return found
+
+    def put(self, path: str, data: bytes) -> None:
+        """An object under a name: readers see all of it or what was there before."""
+        target = self._at(path)
+        if self._is_local:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(Path(target)) as file:
+                file.write(data)
+            return
+        with self._errors(path):
+            if not self._is_flat:
+                self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._files.pipe_file(target, data)
+
+    def remove(self, path: str) -> None:
+        """Delete an object."""
+        with self._errors(path):
+            self._files.rm_file(self._at(path))
+
+    def folders(self, path: str) -> list[str]:
+        """The names of the folders in a folder, sorted."""
+        with self._errors(path):
+            self._files.invalidate_cache()
+            found = self._files.ls(self._at(path), detail=True)
+        names = (one["name"].rstrip("/") for one in found if one["type"] == "directory")
+        return sorted(name.rpartition("/")[2] for name in names)
+
+    def files(self, path: str, suffix: str) -> dict[str, int]:
+        """Paths below ``path``, at any depth, that end like this, with their sizes in bytes.
+
+        Hidden ones, and those in hidden folders, are left out; they begin with ``_`` or a dot.
+        """
+        folder = self._at(path)
+        with self._errors(path):
+            self._files.invalidate_cache()
+            found = self._files.find(folder, detail=True)
+        sizes = {name[len(folder) :].lstrip("/"): one["size"] for name, one in found.items()}
+        return {
+            name: size
+            for name, size in sorted(sizes.items())
+            if name.endswith(suffix)
+            and not any(part.startswith(("_", ".")) for part in name.split("/"))
+        }
+
+    def _at(self, path: str) -> str:
+        return join(self._root, path)
+
+    @contextmanager
+    def _errors(self, path: str) -> Iterator[None]:
+        where = join(self.name, path)
+        try:
+            yield
+        except FileNotFoundError as error:
+            if any(sign in str(error) for sign in _NO_BUCKET):
+                raise self._no_bucket() from error
+            raise
+        except (OSError, TimeoutError) as error:
+            told = self._told(error)
+            if isinstance(error, PermissionError) or any(sign in told for sign in _DENIED):
+                raise SourceError(
+                    f"{where}: access is denied ({told}): give credentials that may, by "
+                    "storage_options or the environment"
+                ) from error
+            if any(sign in told for sign in _NO_BUCKET):
+                raise self._no_bucket() from error
+            raise SourceUnavailable(f"{where}: {told}: try again") from error
+
+    def _no_bucket(self) -> SourceError:
+        return SourceError(f"{self.name}: there is no such bucket: create it or give another URL")
+
+    def _told(self, error: BaseException) -> str:
+        """The first line of an error, without what was given as credentials."""
+        told = " ".join(str(error).split("\n")[0].split()) or type(error).__name__
+        for secret in self._secrets:
+            told = told.replace(secret, "…")
+        return told
+
+
+def join(*parts: str) -> str:
+    """Parts of a path with one slash between them; empty ones are left out."""
+    return "/".join(part.rstrip("/") for part in parts if part)
+
+
+def _file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:
+    import fsspec
+
+    split = urlsplit(url)
+    if split.scheme not in ("s3", "s3a"):
+        files, root = fsspec.core.url_to_fs(url, **options)
+        return files, root
+    if not split.netloc or "@" in split.netloc or split.query:
+        raise ValueError("an S3 URL is s3://bucket/path, and nothing else stands in it")
+    from fsspec.implementations.arrow import ArrowFSWrapper
+    from pyarrow.fs import S3FileSystem
+
+    # fsspec would hand out one instance for file systems that it cannot tell apart.
+    wrapped = ArrowFSWrapper(S3FileSystem(**options), skip_instance_cache=True)
+    return wrapped, join(split.netloc, split.path.strip("/"))
+
+
+def _without_user(url: str) -> str:
+    split = urlsplit(url)
+    if not split.netloc:
+        return url
+    return split._replace(netloc=split.netloc.rpartition("@")[2], query="").geturl()

@@ -1,0 +1,67 @@
+"""``ohlcache lake``: out to a lake, a look at it, and back into another store."""
+
+from __future__ import annotations
+
+import pytest
+from command_line import CommandLine
+
+import ohlcache
+from conftest import MINUTE, T0, make_block
+from ohlcache.candles import to_block
+
+BTC = ("BTC/USDT", "1m")
+BLOCK = make_block(3_000)
+
+
+@pytest.fixture
+def cli(tmp_path, capsys):
+    with ohlcache.open(tmp_path / "store") as md:
+        md.write(*BTC, BLOCK, venue="binance")
+        md.write("ETH/USDT", "1h", make_block(24, step=60 * MINUTE), venue="binance")
+    return CommandLine(tmp_path / "store", capsys)
+
+
+def test_out_and_back(cli, tmp_path, capsys):
+    url = tmp_path / "lake"
+    assert cli.json("lake", "export", url)["written"] == 2
+    assert cli.json("lake", "export", url, *BTC)["unchanged"] == 1
+    listed = cli.json("lake", "ls", url)
+    assert [(one["symbol"], one["timeframe"], one["rows"]) for one in listed] == [
+        (*BTC, 3_000),
+        ("ETH/USDT", "1h", 24),
+    ]
+    other = CommandLine(tmp_path / "other", capsys)
+    assert other.json("lake", "fetch", url, *BTC)["new"] == 3_000
+    assert other.json("lake", "fetch", url, *BTC)["new"] == 0
+    with ohlcache.open(other.store) as md:
+        found = to_block(md.candles(*BTC, T0, T0 + 3_000 * MINUTE, venue="binance"))
+    assert found.identical(BLOCK)
+
+
+def test_a_range(cli, tmp_path):
+    url = tmp_path / "lake"
+    ranged = ("--start", "2020-01-01T10:00", "--end", "2020-01-01T11:00")
+    assert cli.json("lake", "export", url, *BTC, *ranged)["rows"] == 60
+
+
+def test_what_people_read(cli, tmp_path):
+    url = tmp_path / "lake"
+    assert "2 series: 2 parts written with 3,024 candles" in cli("lake", "export", url).out
+    assert "BTC/USDT" in cli("lake", "ls", url).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("export", "LAKE", "BTC/USDT"), 2, "no timeframe"),
+        (("export", "LAKE", "XRP", "1m"), 1, "XRP"),
+        (("ls", "LAKE"), 1, "there is nothing"),
+        (("ls", "s3://lake/x", "--option", "region"), 1, "NAME=VALUE"),
+        (("fetch", "nowhere://x", "X", "1m"), 1, "nowhere"),
+    ],
+)
+def test_wrong_use(cli, tmp_path, arguments, code, said):
+    given = [str(tmp_path / "lake") if one == "LAKE" else one for one in arguments]
+    ended = cli("lake", *given)
+    assert ended.code == code
+    assert said in ended.error
