@@ -311,11 +311,6 @@ def test_wrong_arguments_get_one_line_that_helps(md, arguments, error, message):
     assert "\n" not in str(caught.value)
 
 
-def test_point_in_time_is_refused_clearly(md):
-    with pytest.raises(InvalidArgument, match="as_of"):
-        md.candles(*BTC, as_of="2020-01-01")
-
-
 def test_async_reads_and_many(md):
     for seed, symbol in enumerate("ABC"):
         md.write(symbol, "1m", make_block(100, seed=seed))

@@ -17,6 +17,7 @@ import pytest
 import ohlcache
 from conftest import MINUTE, T0, make_block
 from ohlcache.candles import Block, to_block
+from ohlcache.cli import main
 from ohlcache.errors import (
     InvalidArgument,
     MissingExtra,
@@ -440,3 +441,14 @@ def test_a_missing_driver_names_the_extra(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtra, match=r"psycopg is not installed: .*ohlcache\[postgres\]"):
         ohlcache.open("postgresql://127.0.0.1/x")
+
+
+def test_the_command_line_works_on_it_and_keeps_the_password_to_itself(location, capsys):
+    url = location.replace("postgres@", "postgres:secret@")
+    with ohlcache.open(url) as md:
+        md.write(*BTC, make_block(10))
+    assert main(["--store", url, "ls"]) == 0
+    assert main(["--store", url, "verify"]) == 0
+    shown = capsys.readouterr()
+    assert "BTC/USDT" in shown.out
+    assert "secret" not in shown.out + shown.err

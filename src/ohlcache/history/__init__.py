@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ohlcache.candles.gaps import Gap
 from ohlcache.history.market_data import LOCAL_VENUE, MarketData
+from ohlcache.history.past.revisions import Revision
+from ohlcache.history.past.snapshots import Snapshot
 from ohlcache.history.reports import (
     Problem,
     RepairReport,
@@ -20,8 +22,10 @@ __all__ = [
     "MarketData",
     "Problem",
     "RepairReport",
+    "Revision",
     "SQLiteEngine",
     "SeriesInfo",
+    "Snapshot",
     "Store",
     "VerifyReport",
     "WriteReport",

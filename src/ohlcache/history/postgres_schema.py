@@ -30,7 +30,7 @@ _OWN_SCHEMA = "ohlcache"
 _CREATION_LOCK = int.from_bytes(b"ohlcandl")
 
 # Series are spread over partitions, so that each stays of a size that vacuum and reindex cope with,
-# and several at once: 10,000 series of ten years of minutes are about 20 GB in each. Not by time,
+# and several at once: 10,000 series of ten years of minutes are 20 to 30 GB in each. Not by time,
 # since reads and deletions are of one series.
 _PARTITIONS = 16
 

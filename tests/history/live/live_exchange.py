@@ -151,12 +151,13 @@ def _moment(message):
     return GRID.next(message[0]) if is_closed else message[0]
 
 
-async def passing(time, step=MINUTE // 4, most=2_000):
-    """Let time pass, and the tasks work, until the caller breaks."""
+async def passing(time, begins=lambda: True, most=2_000):
+    """Let the tasks work, and time pass once it begins to, until the caller breaks."""
     for _ in range(most):
         yield
         await asyncio.sleep(0.001)
-        time.set(time.now + step)
+        if begins():
+            time.set(time.now + MINUTE // 4)
     raise AssertionError("it does not come to an end")
 
 
