@@ -18,11 +18,13 @@ from benchmarks import (
     cold_read,
     database_tier,
     decorated_calls,
+    gc_tuning,
     hit_ratio,
     imports,
     leaks,
     memory_pressure,
     memory_tier,
+    profiler_overhead,
     redis_tier,
     shared_reads,
     size,
@@ -51,6 +53,8 @@ _QUESTIONS = {
     "trends": trends,
     "leaks": leaks,
     "memory_pressure": memory_pressure,
+    "gc_tuning": gc_tuning,
+    "profiler_overhead": profiler_overhead,
 }
 _PACKAGES = (
     "ohlcache",

@@ -10,11 +10,19 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ohlcache.errors import InvalidArgument
@@ -149,6 +157,14 @@ class MemorySettings(_Section):
     warning: float = Field(default=0.80, gt=0, le=1)
     critical: float = Field(default=0.90, gt=0, le=1)
     interval_seconds: float = Field(default=10, gt=0)
+
+    @model_validator(mode="after")
+    def _marks_ascend(self) -> Self:
+        if self.warning >= self.critical:
+            raise ValueError(
+                f"warning is {self.warning:g} and critical {self.critical:g}: give a lower warning"
+            )
+        return self
 
 
 class WebhookSettings(_Section):

@@ -492,11 +492,11 @@ class CacheManager(Closing):
         return self._freed(nbytes, MemoryTier.compress)
 
     def shrink(self, nbytes: int) -> int:
-        """Free memory: values are evicted (large ones that had hits are compressed before).
+        """Free memory: values are evicted, those first that are worth least.
 
         Bytes freed, of those held. Categories of the lowest ``priority`` come first.
         """
-        return self._freed(nbytes, MemoryTier.shrink)
+        return self._freed(nbytes, MemoryTier.evict)
 
     def _freed(self, nbytes: int, free: Callable[[MemoryTier, int], int]) -> int:
         if nbytes < 0:

@@ -40,7 +40,7 @@ def _reads_p99(tier: str) -> Measure:
 
 
 _EVICTED = tuple(
-    Selection.of(metrics.CACHE_EVICTIONS, cause=cause) for cause in ("policy", "shrink")
+    Selection.of(metrics.CACHE_EVICTIONS, cause=cause) for cause in ("policy", "shrink", "pressure")
 )
 _LOADS, _LOAD_ERRORS = Selection(metrics.CACHE_LOADS), Selection(metrics.CACHE_LOAD_ERRORS)
 _REQUESTS = Selection(metrics.HISTORY_REQUESTS)

@@ -41,7 +41,7 @@ CACHE_SETS = Metric(
 CACHE_EVICTIONS = Metric(
     "ohlcache_cache_evictions",
     "counter",
-    "Values that left process memory, by cause: policy, expired, shrink.",
+    "Values that left process memory, by cause: policy, expired, shrink, pressure.",
     labels=("category", "cause"),
 )
 CACHE_READ_SECONDS = Metric(
