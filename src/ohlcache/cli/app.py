@@ -37,10 +37,10 @@ COMMANDS = {
     "resample": ("resample", "Make longer candles of stored ones."),
     "export": ("export", "Write candles to a file for other tools."),
     "delete": ("delete", "Remove a series, or a range of it."),
-    "memory": ("memory", "Profile the memory of a script."),
+    "memory": ("memory", "See what a script does with its memory."),
     "metrics": (
         "metrics",
-        "Print what is measured, a Grafana dashboard or Prometheus alert rules.",
+        "Print metrics, a Grafana dashboard or alert rules.",
     ),
     "serve": ("serve", "Answer HTTP requests for candles, until Ctrl-C."),
     "completion": ("completion", "Print the script that completes commands in your shell."),

@@ -246,10 +246,10 @@ class MemoryTier:
     def stats(self) -> dict[str, object]:
         """Figures since the tier was made, and what it holds now.
 
-        hits, misses, sets, too_large (not kept), evictions by cause (policy, expired, shrink, pressure),
-        entries, bytes (with the overheads), compressions and decompressions, and of what is
-        compressed at present the entries, bytes and bytes saved. Threads may lose some hits and
-        misses against each other.
+        hits, misses, sets, too_large (not kept), evictions by cause (policy, expired, shrink,
+        pressure), entries, bytes (with the overheads), compressions and decompressions, and of
+        what is compressed at present the entries, bytes and bytes saved. Threads may lose some
+        hits and misses against each other.
         """
         with self.lock:
             self._expire(self._clock())
