@@ -98,7 +98,8 @@ def test_a_script_that_is_killed_is_told(cli, script):
 def test_ctrl_c_ends_the_script_and_tells_what_it_held(script, tmp_path):
     script.write_text(
         "import time\nfilled = bytearray(30_000_000)\n"
-        "try:\n    print('ready', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('ended')\n"
+        "try:\n    print('ready', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    print('ended')\n"
     )
     started = start(
         "memory", "profile", script, store=tmp_path, cwd=tmp_path, start_new_session=True

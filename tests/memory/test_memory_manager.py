@@ -126,9 +126,9 @@ def test_parts_give_in_their_order_and_callbacks_after_them(process, make_manage
 
     order = []
     decoded, compress, evict = Offers("decoded"), Offers("compress"), Offers("evict")
-    reclaim.register("decoded", reclaim.DECODED, decoded.free)
-    reclaim.register("compress", reclaim.COMPRESS, compress.free)
-    reclaim.register("evict", reclaim.EVICT, evict.free)
+    reclaim.offer("decoded", reclaim.DECODED, decoded.free)
+    reclaim.offer("compress", reclaim.COMPRESS, compress.free)
+    reclaim.offer("evict", reclaim.EVICT, evict.free)
     manager = make_manager(100)
 
     @manager.on_pressure

@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 
-from ohlcache import reclaim
 from ohlcache.candles import Block, Interval, IntervalSet
 from ohlcache.candles.interval import covers, difference
 from ohlcache.history.chunks import window, window_length
@@ -20,6 +19,7 @@ from ohlcache.history.memory import Run
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Store
+from ohlcache.reclaim import announce
 
 _BEGINNING, _END = -(2**62), 2**62
 _BYTES_PER_VALUE = 8
@@ -188,7 +188,7 @@ class Holder:
         missing = difference([_whole_windows(series, start, end)], [run.range for run in runs])
         with self._store.reading() as reading:
             rows = sum(piece.rows for part in missing for piece in reading.pieces(series, *part))
-        reclaim.announce(rows * _BYTES_PER_VALUE * (_TIMES + len(series.names)))
+        announce(rows * _BYTES_PER_VALUE * (_TIMES + len(series.names)))
 
     def _make_room(self, keep: SeriesKey) -> None:
         with self._lock:

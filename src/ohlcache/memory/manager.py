@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-from ohlcache import reclaim
 from ohlcache.memory.gc_meter import PauseMeter
 from ohlcache.memory.gc_pauses import GcPauses
 from ohlcache.memory.gc_tuning import GcTuning
@@ -33,6 +32,7 @@ from ohlcache.memory.suspicion import Suspicion
 from ohlcache.memory.usage import ReadUsage, Usage, read_usage
 from ohlcache.memory.watching import Watching
 from ohlcache.memory.ways import CALLBACK, all_ways, way_of
+from ohlcache.reclaim import watch
 from ohlcache.settings import MemorySettings, checked_section
 from ohlcache.telemetry.health.finding import Finding
 from ohlcache.telemetry.registry import Readings, registry
@@ -98,7 +98,7 @@ class MemoryManager:
                         PauseMeter(self._pauses), freeze_after_warmup=freeze_after_warmup
                     )
                     self._tuning = tuning.start(self._monitor.clock())
-                reclaim.watch(self.make_room)
+                watch(self.make_room)
                 self._watching = Watching(self._look)
         return self
 
@@ -108,7 +108,7 @@ class MemoryManager:
             watching, self._watching = self._watching, None
             if watching is None:
                 return
-            reclaim.watch(None)
+            watch(None)
             watching.end()
             self._pauses.stop()
             if self._tuning is not None:
@@ -147,7 +147,7 @@ class MemoryManager:
     def renew_after_fork(self) -> None:
         """Be not started: the child has no threads, and none of its parent's memory to explain."""
         if self._watching is not None:
-            reclaim.watch(None)
+            watch(None)
         self._be_idle()
         self._pressure.renew()
         self._room.renew()

@@ -11,10 +11,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ohlcache import reclaim
 from ohlcache.errors import InvalidArgument
 from ohlcache.memory.allocator import trim
 from ohlcache.memory.relief import Way
+from ohlcache.reclaim import COMPRESS, offers
 
 ALLOCATOR, CALLBACK, GARBAGE = 0, 40, 90  # orders; those of parts lie between the first two
 
@@ -36,7 +36,7 @@ def compressing() -> list[Way]:
 
 
 def _of_parts() -> list[Way]:
-    return [Way(*one, takes_time=one.order <= reclaim.COMPRESS) for one in reclaim.registered()]
+    return [Way(*one, takes_time=one.order <= COMPRESS) for one in offers()]
 
 
 def way_of(callback: Callable[..., Any], name: str | None, order: int) -> Way:

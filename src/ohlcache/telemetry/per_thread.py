@@ -18,7 +18,10 @@ Part = TypeVar("Part")
 
 
 class PerThread(Generic[Part]):
-    """A part for each thread. ``fold``: adds the first to the second, once its thread has ended."""
+    """A part for each thread. ``fold``: adds the first to the second, once its thread has ended.
+
+    local: has this thread's part as ``part``, if the thread has one already; quicker than ``own``.
+    """
 
     def __init__(self, make: Callable[[], Part], fold: Callable[[Part, Part], None]) -> None:
         self._make = make
@@ -28,7 +31,7 @@ class PerThread(Generic[Part]):
             _all.add(self)
 
     def _begin(self) -> None:
-        self._local = threading.local()
+        self.local = threading.local()
         self._parts: list[tuple[threading.Thread, Part]] = []
         self._ended = self._make()
 
@@ -36,9 +39,9 @@ class PerThread(Generic[Part]):
     def own(self) -> Part:
         """The part of this thread."""
         try:
-            part: Part = self._local.part
+            part: Part = self.local.part
         except AttributeError:
-            part = self._local.part = self._make()
+            part = self.local.part = self._make()
             with bookkeeping:
                 self._parts.append((threading.current_thread(), part))
         return part
