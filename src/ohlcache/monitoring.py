@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ohlcache.cache.process import shared_board
 from ohlcache.memory import get_memory_manager
 from ohlcache.settings import Settings, as_settings
-from ohlcache.telemetry import process_monitor
+from ohlcache.telemetry import export, process_monitor
 from ohlcache.telemetry.fleet import Fleet
 from ohlcache.telemetry.health import HealthReport
 from ohlcache.telemetry.monitor import Monitor
-from ohlcache.telemetry.registry import registry
+from ohlcache.telemetry.registry import Readings, registry
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+
+    from ohlcache.telemetry.export.prometheus_collector import MetricsCollector
 
 Configuration = Settings | Mapping[str, Any] | str | Path | None
 
@@ -51,8 +56,9 @@ def start_monitoring(settings: Configuration = None) -> Monitor:
     """
     monitor = get_monitor(settings)
     manager = get_memory_manager()
-    if settings is not None:
-        manager.configure(as_settings(settings).memory)
+    tree = as_settings(settings)
+    if settings is not None and "memory" in tree.model_fields_set:
+        manager.configure(tree.memory)
     manager.start()
     return monitor.start()
 
@@ -71,3 +77,46 @@ def health() -> HealthReport:
     the time since the start where nothing was asked before.
     """
     return get_monitor().health()
+
+
+def snapshot() -> dict[str, Any]:
+    """Everything that is known of this process now, as plain values that JSON can hold.
+
+    ``at`` (seconds since the epoch), ``process``, ``metrics`` by name with their series,
+    ``indicators`` of the last minute, ``health``, ``alerts`` that fire and the history of alerts.
+    """
+    return process_monitor.told_by(get_monitor())
+
+
+def prometheus_text(readings: Readings | None = None) -> str:
+    """Metrics in Prometheus' text format 0.0.4: those of this process now, or ``readings``.
+
+    Counters end in ``_total``; histograms have ``_bucket``, ``_sum`` and ``_count``, in seconds.
+    """
+    return export.prometheus_text(readings or get_monitor().readings())
+
+
+def csv_text(readings: Readings | None = None) -> str:
+    """Metrics as CSV: metric, labels (``a=b;c=d``), field, value; one number a row.
+
+    Those of this process now, or ``readings``.
+    """
+    return export.csv_text(readings or get_monitor().readings())
+
+
+def collector() -> MetricsCollector:
+    """The metrics of this process, for a registry of prometheus-client that is there already.
+
+    ``prometheus_client.REGISTRY.register(ohlcache.telemetry.collector())``
+    """
+    get_monitor()
+    return export.collector()
+
+
+def instrument(meter_provider: MeterProvider | None = None) -> export.Instrumentation:
+    """Give the metrics of this process to OpenTelemetry, until the result is closed.
+
+    meter_provider: the global one if None. Call it once for each provider.
+    """
+    get_monitor()
+    return export.instrument(meter_provider)

@@ -23,7 +23,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from ohlcache.errors import InvalidArgument
 
@@ -223,6 +228,10 @@ class Settings(BaseSettings):
             super().__init__(**tree)
         except ValidationError as error:
             raise InvalidArgument(_explained(error)) from None
+        except SettingsError as error:
+            raise InvalidArgument(
+                f"environment: {error}: give lists and mappings as JSON, or use a YAML file"
+            ) from None
         for section in _WITHOUT_EFFECT:
             if section in self.model_fields_set:
                 _log.warning("setting %s is checked, but has no effect in this version", section)

@@ -269,9 +269,9 @@ class TestReport:
         report = assess({"l1_hit_rate": 0.95, "l2_breaker_open": 1})
         lines = str(report).splitlines()
         assert lines[:3] == [
-            "health 60 of 100, Warning",
-            "  l2 20, costs 40",
-            "    -80: Redis is out of order",
+            "health 50 of 100, Warning",
+            "  l2 0, costs 50",
+            "    -100: Redis is out of order",
         ]
         assert lines[3].startswith("      look at the tier's `errors`")
         assert lines[4:] == ["  l1 100"]

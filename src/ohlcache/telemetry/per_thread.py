@@ -14,6 +14,8 @@ from weakref import WeakSet
 
 from ohlcache.telemetry.locking import bookkeeping
 
+_FEW = 64  # threads that are not worth looking after
+
 Part = TypeVar("Part")
 
 
@@ -34,6 +36,7 @@ class PerThread(Generic[Part]):
         self.local = threading.local()
         self._parts: list[tuple[threading.Thread, Part]] = []
         self._ended = self._make()
+        self._most_parts = _FEW
 
     @property
     def own(self) -> Part:
@@ -44,22 +47,29 @@ class PerThread(Generic[Part]):
             part = self.local.part = self._make()
             with bookkeeping:
                 self._parts.append((threading.current_thread(), part))
+                if len(self._parts) >= self._most_parts:
+                    self._fold_ended()
+                    self._most_parts = _FEW + 2 * len(self._parts)
         return part
 
     def total(self) -> Part:
         """All parts together, as a new one."""
         total = self._make()
         with bookkeeping:
-            running = []
-            for thread, part in self._parts:
-                if thread.is_alive():
-                    running.append((thread, part))
-                    self._fold(part, total)
-                else:
-                    self._fold(part, self._ended)
-            self._parts = running
+            self._fold_ended()
+            for _, part in self._parts:
+                self._fold(part, total)
             self._fold(self._ended, total)
         return total
+
+    def _fold_ended(self) -> None:
+        running = []
+        for thread, part in self._parts:
+            if thread.is_alive():
+                running.append((thread, part))
+            else:
+                self._fold(part, self._ended)
+        self._parts = running
 
 
 _all: WeakSet[PerThread[Any]] = WeakSet()

@@ -218,6 +218,12 @@ ALERT_FIRING = Metric(
     labels=("rule", "severity"),
     across="max",
 )
+ALERT_DELIVERIES = Metric(
+    "ohlcache_alert_deliveries",
+    "counter",
+    "Alert events given to handlers, by outcome: delivered, failed, dropped.",
+    labels=("handler", "outcome"),
+)
 HEALTH_SCORE = Metric(
     "ohlcache_health_score",
     "gauge",
