@@ -186,8 +186,8 @@ class TestScore:
 
     def test_the_formula_of_the_documentation(self):
         report = assess({"l2_breaker_open": 1, "gc_pause_p99_seconds": 0.5})
-        assert report.score == 42.0  # 100 * (1 - 0.5 * 0.8) * (1 - 0.3 * 1.0)
-        assert report.costs == {"l2": 33.1, "gc": 24.9}  # 58 points, 40 to 30
+        assert report.score == 35.0  # 100 * (1 - 0.5 * 1.0) * (1 - 0.3 * 1.0)
+        assert report.costs == {"l2": 40.6, "gc": 24.4}  # 65 points, 50 to 30
 
     def test_durations_are_compared_by_their_logarithm(self):
         lost = [
