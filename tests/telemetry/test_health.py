@@ -243,14 +243,14 @@ class TestReport:
                 Reason(
                     8.7,
                     "process memory answers 84.2% of requests, 90% would be good",
-                    "raise cache.l1.max_size_mb, or the ttl_seconds of the categories that miss "
-                    "most",
+                    "where it has been filled already: raise cache.l1.max_size_mb, or the "
+                    "ttl_seconds of the categories that miss most",
                 )
             ],
         )
         score, reasons = component
         points, message, remedy = reasons[0]
-        assert (score, points, message[:7], remedy[:5]) == (91.3, 8.7, "process", "raise")
+        assert (score, points, message[:7], remedy[:5]) == (91.3, 8.7, "process", "where")
         with pytest.raises(AttributeError):
             report.score = 100
 
