@@ -18,6 +18,7 @@ from benchmarks import (
     cold_read,
     database_tier,
     decorated_calls,
+    gc_tuning,
     hit_ratio,
     imports,
     lake,
@@ -27,6 +28,7 @@ from benchmarks import (
     point_in_time,
     postgres_store,
     prefetch,
+    profiler_overhead,
     redis_tier,
     shared_reads,
     size,
@@ -59,6 +61,8 @@ _QUESTIONS = {
     "trends": trends,
     "leaks": leaks,
     "memory_pressure": memory_pressure,
+    "gc_tuning": gc_tuning,
+    "profiler_overhead": profiler_overhead,
 }
 _PACKAGES = (
     "ohlcache",

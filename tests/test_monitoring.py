@@ -197,3 +197,10 @@ def _hits(readings):
     from ohlcache.telemetry import vocabulary as metrics
 
     return sum(value for labels, value in readings.of(metrics.CACHE_HITS) if labels[0] == "l1")
+
+
+def test_settings_that_do_not_name_memory_leave_its_limit_alone(monitored):
+    manager = ohlcache.get_memory_manager(memory_limit_mb=1500)
+    ohlcache.start_monitoring({"telemetry": {"interval_seconds": 2}})
+    assert manager.stats()["limit_bytes"] <= 1500 * 2**20
+    ohlcache.start_monitoring({"memory": {}})

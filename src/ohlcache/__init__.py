@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from ohlcache.errors import InvalidArgument, LoadTimeout, NotFound, OhlcacheError
     from ohlcache.history import Gap, MarketData, SeriesInfo, VerifyReport, WriteReport
+    from ohlcache.memory import get_memory_manager, memory_profiler
+    from ohlcache.monitoring import get_monitor, health, start_monitoring, stop_monitoring
     from ohlcache.runtime import open  # noqa: A004
     from ohlcache.settings import Settings
     from ohlcache.sources import CallableSource, Capabilities, Source, SyntheticSource
@@ -51,9 +53,15 @@ _HOMES = {
     "WriteReport": "ohlcache.history",
     "cached": "ohlcache.cache",
     "get_cache_manager": "ohlcache.cache",
+    "get_memory_manager": "ohlcache.memory",
+    "get_monitor": "ohlcache.monitoring",
+    "health": "ohlcache.monitoring",
+    "memory_profiler": "ohlcache.memory",
     "open": "ohlcache.runtime",
+    "start_monitoring": "ohlcache.monitoring",
+    "stop_monitoring": "ohlcache.monitoring",
 }
-_ROOMS = ("cache", "telemetry")
+_ROOMS = ("cache", "memory", "telemetry")
 
 __all__ = [  # the names below resolve through __getattr__
     "CacheCategory",
@@ -76,7 +84,13 @@ __all__ = [  # the names below resolve through __getattr__
     "WriteReport",
     "cached",
     "get_cache_manager",
+    "get_memory_manager",
+    "get_monitor",
+    "health",
+    "memory_profiler",
     "open",
+    "start_monitoring",
+    "stop_monitoring",
 ]
 
 

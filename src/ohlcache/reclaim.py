@@ -3,9 +3,9 @@
 It stands between the parts that hold much memory (cache, candles in memory; later pools and
 slices) and whoever watches over the memory of the process: they need not know each other.
 
-    reclaim.register("candles in memory", reclaim.DECODED, self.drop)   # by a part
-    reclaim.announce(nbytes)                                            # by a part, before it grows
-    reclaim.watch(self.make_room)                                       # by the watcher
+    offer("drop decoded candles", DECODED, self.drop)  # by a part
+    announce(nbytes)                                   # by a part, before it grows
+    watch(self.make_room)                              # by the watcher
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Reclaimer(NamedTuple):
 
 
 _lock = threading.Lock()
-_registered: list[tuple[str, int, WeakMethod[Free]]] = []
+_offers: list[tuple[str, int, WeakMethod[Free]]] = []
 _watcher: Watcher | None = None
 
 os.register_at_fork(
@@ -43,23 +43,23 @@ os.register_at_fork(
 )
 
 
-def register(name: str, order: int, free: Free) -> None:
+def offer(name: str, order: int, free: Free) -> None:
     """Offer to free memory. ``free`` is a method of an object, and is forgotten with it."""
     with _lock:
-        _registered.append((name, order, WeakMethod(free)))
+        _offers.append((name, order, WeakMethod(free)))
 
 
-def registered() -> list[Reclaimer]:
+def offers() -> list[Reclaimer]:
     """What can give memory back, in the order to ask."""
     found, living = [], []
     with _lock:
-        for entry in _registered:
+        for entry in _offers:
             name, order, reference = entry
             free = reference()
             if free is not None:
                 living.append(entry)
                 found.append(Reclaimer(name, order, free))
-        _registered[:] = living
+        _offers[:] = living
     return sorted(found, key=lambda reclaimer: reclaimer.order)
 
 

@@ -10,12 +10,25 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from ohlcache.errors import InvalidArgument
 
@@ -162,6 +175,14 @@ class MemorySettings(_Section):
     critical: float = Field(default=0.90, gt=0, le=1)
     interval_seconds: float = Field(default=10, gt=0)
 
+    @model_validator(mode="after")
+    def _marks_ascend(self) -> Self:
+        if self.warning >= self.critical:
+            raise ValueError(
+                f"warning is {self.warning:g} and critical {self.critical:g}: give a lower warning"
+            )
+        return self
+
 
 class WebhookSettings(_Section):
     """Where alerts are posted. secret: signs what is sent, so that the receiver can tell."""
@@ -219,6 +240,10 @@ class Settings(BaseSettings):
             super().__init__(**tree)
         except ValidationError as error:
             raise InvalidArgument(_explained(error)) from None
+        except SettingsError as error:
+            raise InvalidArgument(
+                f"environment: {error}: give lists and mappings as JSON, or use a YAML file"
+            ) from None
         for section in _WITHOUT_EFFECT:
             if section in self.model_fields_set:
                 _log.warning("setting %s is checked, but has no effect in this version", section)

@@ -586,7 +586,7 @@ class TestMemoryBound:
     def test_a_cache_offers_to_free_memory_until_it_is_gone(self, make_cache):
         cache = make_cache("memory")
         cache.set_many({f"k{number}": bytes(10_000) for number in range(100)})
-        ways = [way for way in reclaim.registered() if way.free.__self__ is cache]
+        ways = [way for way in reclaim.offers() if way.free.__self__ is cache]
         assert [way.order for way in ways] == [reclaim.COMPRESS, reclaim.EVICT]
         assert ways[1].free(300_000) >= 300_000
 

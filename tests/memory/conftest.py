@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from ohlcache.memory.usage import Usage
 
 from ohlcache.memory import MemoryManager
+from ohlcache.memory.usage import Usage
 from ohlcache.settings import MemorySettings
 
 MB = 2**20
@@ -16,6 +16,7 @@ class Process:
 
     def __init__(self):
         self.fixed = 50 * MB
+        self.accounted = 0
         self.parts = []
         self.now = 1000.0
 
@@ -72,7 +73,8 @@ def make_manager(process):
             MemorySettings(limit_mb=limit_mb, **settings),
             read=process.read,
             clock=process.clock,
-            bounds=list,
+            bounds=lambda usage: [],
+            held=lambda: process.accounted,
         )
         made.append(manager)
         return manager

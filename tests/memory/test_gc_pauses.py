@@ -7,6 +7,7 @@ import itertools
 import threading
 
 import pytest
+
 from ohlcache.memory.gc_pauses import GcPauses
 
 

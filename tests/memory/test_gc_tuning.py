@@ -8,6 +8,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ohlcache.memory.gc_meter import PauseMeter
 from ohlcache.memory.gc_pauses import GcPauses
 from ohlcache.memory.gc_trial import PAIRS, Pair, Window, judge
@@ -257,54 +258,80 @@ def test_never_are_a_candidate_and_its_opposite_both_kept(pairs):
 class Examined:
     """Collections measured by how many objects they look at: a clock that is the same each run."""
 
-    SECONDS_PER_OBJECT = 1e-7
+    SECONDS_PER_OBJECT = 1e-6
 
     def __init__(self) -> None:
-        self.now = 0.0
-        self._is_end = False
-
-    def __call__(self) -> float:
-        self._is_end = not self._is_end
-        if self._is_end:
-            young, middle, full = (len(gc.get_objects(generation)) for generation in range(3))
-            looked_at = young if self._generation == 0 else young + middle
-            looked_at += full if self._generation == 2 else 0
-            self._cost = looked_at * self.SECONDS_PER_OBJECT
-            return 0.0
-        return self._cost
+        self._is_start = False
 
     def notice(self, phase, info) -> None:
+        """The callback of the collector, before the one that is tested."""
         self._generation = info["generation"]
 
+    def __call__(self) -> float:
+        self._is_start = not self._is_start
+        if not self._is_start:
+            return self._cost
+        looked_at = sum(
+            len(gc.get_objects(generation)) for generation in range(self._generation + 1)
+        )
+        self._cost = looked_at * self.SECONDS_PER_OBJECT
+        return 0.0
 
-def growing(steps=30_000):
-    """Work that keeps what it makes: each object lives through many collections."""
-    return [[number] for number in range(steps)]
+
+def growing():
+    """Work that keeps what it makes: each object is looked at in many collections."""
+    return [[number] for number in range(30_000)]
 
 
-def making_garbage(steps=30_000):
-    """Work whose objects die at once: hardly a collection finds anything, whatever is set."""
-    for number in range(steps):
+def calculating():
+    """Work whose objects die at once: there are no collections to speak of."""
+    for number in range(30_000):
         [number]  # noqa: B018
 
 
+class Node:
+    """Garbage that only a collection frees."""
+
+    alive = 0
+
+    def __init__(self) -> None:
+        self.me = self
+        Node.alive += 1
+
+    def __del__(self) -> None:
+        Node.alive -= 1
+
+
+def making_cycles():
+    """Work whose garbage takes much memory until it is collected."""
+    for _ in range(30_000):
+        Node()
+
+
 @pytest.mark.parametrize(
-    ("work", "is_helped"), [(growing, True), (making_garbage, False)], ids=["growing", "garbage"]
+    ("work", "is_kept", "told"),
+    [
+        (growing, True, "kept; less time went into pauses"),
+        (making_cycles, False, "memory grew"),
+        (calculating, None, "waiting: 0.00% of the time goes into pauses, little to gain"),
+    ],
 )
-def test_real_work_is_helped_or_left_alone(work, is_helped):
+def test_real_work(work, is_kept, told):
     clock = Examined()
     gc.collect()
     gc.freeze()  # what the test run holds is not what is measured
     gc.callbacks.insert(0, clock.notice)
     try:
         with GcPauses(clock) as pauses:
-            meter = PauseMeter(pauses, read=lambda: Usage(500 * MB))
+            meter = PauseMeter(pauses, read=lambda: Usage(100 * MB + Node.alive * MB))
             tuning = GcTuning(meter, warmup_seconds=0, window_seconds=1).start(0)
             for now in range(1 + 2 * PAIRS + 2):
                 tuning.step(now)
                 work()
-            first = verdicts(tuning).get("(10000, 10, 10)", False)
+            report = tuning.report
             tuning.stop()
     finally:
         gc.callbacks.remove(clock.notice)
-    assert first is is_helped
+    verdict = {trial.candidate: trial.is_kept for trial in report.trials}.get("(10000, 10, 10)")
+    assert verdict is is_kept
+    assert told in " ".join([report.state, *map(str, report.trials)])

@@ -5,6 +5,7 @@ import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ohlcache.memory.limits import Bound, _cgroup_bounds, limit_in_force
 from ohlcache.memory.usage import Usage, read_usage
 
@@ -73,8 +74,9 @@ class Groups:
         (group / "memory.stat").write_text(f"anon 1\n{name} {droppable}\nfile 2\n")
 
     def limit_for(self, rss=0):
-        bounds = list(_cgroup_bounds(self.membership, self.mounts))
-        return limit_in_force(2**50, Usage(rss), bounds)
+        usage = Usage(rss)
+        bounds = list(_cgroup_bounds(usage, self.membership, self.mounts))
+        return limit_in_force(2**50, usage, bounds)
 
 
 def each_version(test):
@@ -126,7 +128,7 @@ def test_file_cache_that_can_be_dropped_is_room(groups):
 
 
 def test_without_control_groups_there_is_no_bound(tmp_path):
-    assert list(_cgroup_bounds(tmp_path / "none", tmp_path / "none")) == []
+    assert list(_cgroup_bounds(Usage(1), tmp_path / "none", tmp_path / "none")) == []
 
 
 # -- a real process -------------------------------------------------------------------------------

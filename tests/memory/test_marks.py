@@ -4,8 +4,9 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ohlcache.memory.marks import Level, Marks
-from ohlcache.memory.pacing import LEAST_SECONDS, Pacing
+from ohlcache.memory.pacing import LEAST_AT_REST, LEAST_SECONDS, Pacing
 from ohlcache.memory.samples import OLDER, RECENT, Sample, Samples
 
 MB = 2**20
@@ -74,16 +75,20 @@ def test_steady_growth_is_looked_at_before_it_reaches_the_mark(rate_mb, begin_mb
         last = rss
         delay = pacing.next_delay(at, int(rss * MB), mark)
         reaches_mark_in = (800 - rss) / rate_mb
-        assert delay <= max(LEAST_SECONDS, reaches_mark_in / 2 + 1e-6)
+        bound = max(LEAST_SECONDS if rate_mb > 10 else LEAST_AT_REST, reaches_mark_in / 2)
+        assert delay <= bound + 1e-6
     assert last >= 800
 
 
-def test_at_rest_the_interval_rules():
-    pacing = Pacing(10.0)
+def test_at_rest_looks_are_seldom_and_less_seldom_near_the_mark():
+    def at_rest(rss_mb):
+        pacing = Pacing(10.0)
+        return [pacing.next_delay(10.0 * look, rss_mb * MB, 8000 * MB) for look in range(5)][-1]
 
-    delays = [pacing.next_delay(10.0 * look, 200 * MB, 1638 * MB) for look in range(5)]
-
-    assert delays == [10.0] * 5
+    assert at_rest(200) == 10.0
+    delays = [at_rest(rss) for rss in range(0, 9000, 500)]
+    assert delays == sorted(delays, reverse=True)
+    assert at_rest(7990) == LEAST_AT_REST
 
 
 # -- samples --------------------------------------------------------------------------------------

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ohlcache.memory.health import Findings, Growth, judged, stability_of
+
+from ohlcache.memory import LeakAssessment
+from ohlcache.memory.health import Condition, Growth, judged, stability_of
 from ohlcache.memory.limits import Limit
 from ohlcache.memory.marks import Marks
 from ohlcache.memory.samples import Sample
-
-from ohlcache.memory import LeakAssessment
 
 MB = 2**20
 MARKS = Marks.of(1000 * MB, 0.8, 0.9)
@@ -23,7 +23,7 @@ def findings(rss_mb=100, time_to_limit=None, **other):
     growth = Growth(0.0 if time_to_limit is None else 1e6, time_to_limit)
     defaults = {"stability": 1.0, "leak": NO_LEAK}
     limit = Limit(1000 * MB, "setting memory.limit_mb")
-    return Findings(
+    return Condition(
         rss=rss,
         limit=limit,
         marks=MARKS,

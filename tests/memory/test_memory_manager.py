@@ -10,13 +10,15 @@ import threading
 
 import numpy as np
 import pytest
-from ohlcache.memory.usage import read_usage
 
 import ohlcache
 from memory.conftest import MB
 from ohlcache import reclaim
+from ohlcache.cache import CacheManager
 from ohlcache.memory import MemoryManager, get_memory_manager
 from ohlcache.memory import process as memory_process
+from ohlcache.memory.held import held_bytes
+from ohlcache.memory.usage import read_usage
 from ohlcache.settings import MemorySettings
 from ohlcache.telemetry import vocabulary as metrics
 from ohlcache.telemetry.registry import registry
@@ -86,6 +88,16 @@ def test_a_snapshot_shows_process_interpreter_and_machine():
     assert snapshot.rating == "Excellent"
 
 
+def test_a_sample_is_kept_at_each_interval_however_often_it_looks(process, make_manager):
+    manager = make_manager(1000, interval_seconds=5)
+    for size in (100, 500, 790):
+        process.fixed = size * MB
+        before, began = manager._monitor.samples.taken, process.now
+        while process.now < began + 100:
+            process.now += manager._look()
+        assert 19 <= manager._monitor.samples.taken - before <= 21
+
+
 # -- watching -------------------------------------------------------------------------------------
 
 
@@ -114,9 +126,9 @@ def test_parts_give_in_their_order_and_callbacks_after_them(process, make_manage
 
     order = []
     decoded, compress, evict = Offers("decoded"), Offers("compress"), Offers("evict")
-    reclaim.register("decoded", reclaim.DECODED, decoded.free)
-    reclaim.register("compress", reclaim.COMPRESS, compress.free)
-    reclaim.register("evict", reclaim.EVICT, evict.free)
+    reclaim.offer("decoded", reclaim.DECODED, decoded.free)
+    reclaim.offer("compress", reclaim.COMPRESS, compress.free)
+    reclaim.offer("evict", reclaim.EVICT, evict.free)
     manager = make_manager(100)
 
     @manager.on_pressure
@@ -200,6 +212,23 @@ def test_a_limit_below_what_is_in_use_is_told_at_start_and_blocks_nothing(
     assert any("nobody who was asked" in reason.message for reason in health.reasons)
 
 
+def test_without_samples_there_is_nothing_to_find(make_manager):
+    manager = make_manager()
+
+    assert manager.findings() == []
+    manager.trend()
+    assert manager.findings() == []
+
+
+def test_other_settings_are_obeyed_from_then_on(make_manager):
+    manager = make_manager(1000)
+
+    manager.configure(MemorySettings(limit_mb=500, warning=0.5, critical=0.6))
+
+    stats = manager.stats()
+    assert (stats["warning_bytes"], stats["critical_bytes"]) == (250 * MB, 300 * MB)
+
+
 def test_starting_and_stopping_again_and_again(make_manager):
     threads = threading.active_count()
     manager = make_manager()
@@ -232,7 +261,38 @@ def test_a_leak_is_reported_with_its_suspects(process, make_manager):
     assert health.time_to_limit_seconds is not None
     assert any("list" in suspect.type_name for suspect in health.suspects), health.suspects
     assert manager.trend().significant
+    (finding,) = manager.findings()
+    assert (finding.component, finding.message) == ("memory", health.leak.why)
     del leaked
+
+
+def test_a_filling_cache_is_no_leak(process, make_manager):
+    manager = make_manager(8000)
+    noise = np.random.default_rng(1)
+    for step in range(360):
+        process.now += 10
+        process.accounted = step * MB
+        process.fixed = int(200 * MB + process.accounted + 2 * MB * noise.normal())
+        manager._monitor.look()
+
+    health = manager.health()
+
+    assert not health.leak.leaking
+    assert health.growth_bytes_per_hour > 200 * MB
+    assert health.suspects == ()
+
+
+def test_what_caches_and_candles_hold_is_known(tmp_path):
+    before = held_bytes()
+    with CacheManager({"cache": {}}) as cache, ohlcache.open(tmp_path) as md:
+        cache.set("key", b"x" * MB)
+        in_cache = held_bytes() - before
+        md.write("A/B", "1m", [[0, 1, 1, 1, 1, 1], [60_000, 1, 1, 1, 1, 1]])
+        md.candles("A/B", "1m", 0, 120_000)
+        in_all = held_bytes() - before
+
+    assert MB <= in_cache < 1.1 * MB
+    assert in_all >= in_cache + 2 * 6 * 8
 
 
 def test_steady_memory_is_excellent(process, make_manager):
@@ -339,6 +399,43 @@ def test_a_real_cache_gives_real_memory_until_it_suffices():
     assert len(cache) > 40  # no more went than had to
 
 
+FRAGMENTING = """
+import sys
+from ohlcache.memory import MemoryManager
+from ohlcache.memory.usage import read_usage
+from ohlcache.settings import MemorySettings
+
+MB = 2**20
+for size in (30, 20, 10):  # has glibc take these for small
+    block = bytearray(size * MB)
+    del block
+held, small = [], []
+manager = MemoryManager(MemorySettings(limit_mb=20))
+if sys.argv[1] == "managed":
+    manager.on_pressure(lambda: None)
+    manager.optimize()
+for _ in range(40):
+    held.append(b"x" * (4 * MB))
+    small.append(b"x" * 100_000)
+before = read_usage().data
+del held[::2]
+print((before - read_usage().data) / MB)
+"""
+
+
+def test_where_memory_is_short_large_pieces_leave_no_holes():
+    fell = {}
+    for how in ("managed", "alone"):
+        command = [sys.executable, "-c", FRAGMENTING, how]
+        environment = {name: os.environ[name] for name in os.environ if "MALLOC" not in name}
+        done = subprocess.run(
+            command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        )
+        fell[how] = float(done.stdout)
+    assert fell["managed"] > 75
+    assert fell["alone"] < 40
+
+
 # -- forks ----------------------------------------------------------------------------------------
 
 FORKING = """
@@ -347,10 +444,13 @@ from ohlcache import reclaim
 from ohlcache.memory import get_memory_manager
 
 manager = get_memory_manager(memory_limit_mb=10_000).start()
+while not manager.stats()["samples"]:
+    threading.Event().wait(0.01)
 child = os.fork()
 if child == 0:
     assert get_memory_manager() is manager
     assert not manager.is_started
+    assert manager.stats()["samples"] == 0
     reclaim.announce(2**30)
     assert manager.snapshot().rss_bytes > 0
     manager.start()

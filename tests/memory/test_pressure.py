@@ -4,11 +4,13 @@ import threading
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ohlcache.memory.pressure import Pressure
-from ohlcache.memory.relief import Relief, Way
 
 from memory.conftest import MB, Process
 from ohlcache.memory import pressure as pressure_module
+from ohlcache.memory.pressure import Pressure
+from ohlcache.memory.relief import Relief, Step, Way
+from ohlcache.memory.reputation import Reputation
+from ohlcache.memory.ways import COLLECTION
 
 WAIT = 10.0  # seconds at most, for what happens at once
 
@@ -141,6 +143,50 @@ def test_reliefs_in_vain_are_put_off_ever_longer_until_there_is_more_to_get(proc
     assert relief.done.wait(WAIT)
     assert process.rss == 60 * MB
     wait_for(lambda: not pressure.is_in_vain)
+
+
+def test_what_takes_time_and_gives_nothing_is_asked_last_for_a_while(process):
+    def take_time():
+        process.now += 0.2
+
+    useless, useful = process.part(100, does=take_time, claims=0), process.part(500)
+    pressure = make_pressure(process, useless, useful)
+    for target in (600, 590, 580):
+        before = pressure.stats()["reliefs"]
+        assert pressure.request(target * MB).done.wait(WAIT)
+        wait_for(lambda before=before: pressure.stats()["reliefs"] > before)
+    assert len(useless.asked) == 1
+    assert process.rss == 580 * MB
+
+    useful.held = 0  # nobody else has anything
+    assert pressure.request(50 * MB).done.wait(WAIT)
+    wait_for(lambda: pressure.stats()["reliefs"] == 4)
+    assert len(useless.asked) == 2
+
+    process.now += 10
+    useful.held = 500 * MB
+    assert pressure.request(600 * MB).done.wait(WAIT)
+    assert len(useless.asked) == 3
+
+
+def test_a_collection_that_found_nothing_is_not_repeated_at_once(process):
+    reputation = Reputation(process.clock)
+
+    def names():
+        return [way.name for way in reputation.ordered([*ways_of(process.part(1)), COLLECTION])]
+
+    both = ["part 0", COLLECTION.name]
+    assert names() == both
+    reputation.note([Step(COLLECTION.name, 100 * MB, 0, MB, seconds=0.1)])
+    assert names() == ["part 0"]
+    process.now += 1.01
+    assert names() == both
+    reputation.note([Step(COLLECTION.name, 100 * MB, 0, MB, seconds=0.1)])
+    process.now += 1.01
+    assert names() == ["part 0"]
+    process.now += 1.01
+    reputation.note([Step(COLLECTION.name, 100 * MB, 0, 50 * MB, seconds=0.1)])
+    assert names() == both
 
 
 def test_a_part_that_hangs_is_written_off_until_it_comes_back(process, caplog):

@@ -8,9 +8,9 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
-from ohlcache.memory.suspects import Suspects
 
 from ohlcache.memory import census
+from ohlcache.memory.suspects import Suspects
 
 
 class Order:
@@ -94,7 +94,19 @@ def test_above_the_bound_it_is_estimated_from_a_sample(monkeypatch):
 
 def test_looking_is_not_itself_suspect(suspects):
     suspects.growth()
-    assert sum(suspect.bytes_growth for suspect in suspects.growth(1_000)) < 20_000
+    assert sum(suspect.bytes_growth for suspect in suspects.growth(1_000)) < 100_000
+
+
+@pytest.mark.parametrize(
+    "make", [list, lambda arrays: dict(enumerate(arrays))], ids=["list", "dict"]
+)
+def test_many_arrays_in_one_list_are_found_whatever_the_sample(monkeypatch, make):
+    monkeypatch.setattr(census, "SAMPLE", 5_000)
+    suspects = Suspects()
+    suspects.mark()
+    kept = [make(np.ones(1_250) for _ in range(5_000))]
+    found = by_name(suspects.growth(10))["numpy.ndarray"]
+    assert found.bytes_growth == pytest.approx(len(kept[0]) * 10_000, rel=0.3)
 
 
 def test_nothing_is_suspected_only_because_another_sample_was_drawn(monkeypatch):

@@ -151,7 +151,7 @@ def test_the_thread_tells_handlers_and_ends(live):
 def test_a_failing_look_is_counted_and_others_follow(live):
     registry, part = live
     monitor = Monitor(registry, interval_seconds=0.1)
-    monitor.findings = lambda: 1 / 0
+    monitor.windows.add = lambda at, readings: 1 / 0
     monitor.start()
     wait_until(lambda: part.asked >= 3)
     monitor.stop()
@@ -192,3 +192,57 @@ def test_a_forked_child_is_not_started_and_can_start(live):
         assert monitor.stats()["running"]
     finally:
         monitor.stop()
+
+
+def test_a_child_exports_nothing_of_its_parents_monitor(registry, part, clock):
+    rule = {"name": "low", "metric": "l1_hit_rate", "below": 0.5}
+    monitor = Monitor(registry, rules=[rule])
+    cache_of(part, 0, 1000)
+    monitor.look()
+    assert monitor.active_alerts()
+    child = os.fork()
+    if child == 0:
+        part.values = {}
+        told = registry.collect()
+        os._exit(1 if monitor.active_alerts() or list(told.of(metrics.ALERT_FIRING)) else 0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_monitor_that_was_replaced_reports_nothing_more(registry, part, clock):
+    monitor = Monitor(registry)
+    cache_of(part, 1000, 0)
+    monitor.look()
+    monitor.retire()
+    assert not list(registry.collect().of(metrics.HEALTH_SCORE))
+
+
+def test_a_reporter_that_fails_once_makes_no_count_look_new(registry, part, clock):
+    monitor = Monitor(registry)
+    evicted = (metrics.CACHE_EVICTIONS, "default", "policy")
+    rates = []
+    for second in range(200):
+        clock.now += 1
+        part.values = {} if second == 100 else {evicted: 5_000_000 + second}
+        monitor.look()
+        rates.append(monitor.indicators()["evictions_per_second"])
+    assert max(rates[90:]) < 2
+
+
+def test_starting_and_stopping_at_once_leaves_no_thread(live):
+    registry, _ = live
+    monitor = Monitor(registry, interval_seconds=0.1)
+    before = threading.active_count()
+
+    def toggle():
+        for _ in range(30):
+            monitor.start()
+            monitor.stop()
+
+    threads = [threading.Thread(target=toggle) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    monitor.stop()
+    assert not monitor.is_running
+    wait_until(lambda: threading.active_count() <= before)

@@ -143,3 +143,11 @@ def test_a_forked_child_counts_anew_and_its_parent_goes_on():
     counters.count("hits")
     assert counters["hits"] == 101
     assert histogram.snapshot()["count"] == 1
+
+
+def test_threads_that_ended_are_let_go_though_nobody_looks():
+    counters = Counters()
+    for _ in range(40):
+        in_threads(10, lambda _: counters.count("hits"))
+    assert len(counters._counts._parts) < 150
+    assert counters["hits"] == 400

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from ohlcache import reclaim
 from ohlcache.cache.categories import CacheCategory, overlaid
 from ohlcache.cache.clock import Clock
 from ohlcache.cache.decorate import Cached, KeyMaker, TagMaker
@@ -27,6 +26,7 @@ from ohlcache.cache.warming import Warming, WarmReport
 from ohlcache.closing import Closing
 from ohlcache.drive import Walk, drive, drive_async
 from ohlcache.errors import InvalidArgument, NotFound
+from ohlcache.reclaim import COMPRESS, EVICT, offer
 from ohlcache.settings import (
     CacheSettings,
     CategorySettings,
@@ -77,8 +77,8 @@ class CacheManager(Closing):
         self._use(Parts(self._settings, self._tiers(), self._clock, self._executor))
         _open.add(self)
         registry.register(self.report)
-        reclaim.register("compress cached values", reclaim.COMPRESS, self.compress)
-        reclaim.register("evict cached values", reclaim.EVICT, self.shrink)
+        offer("compress cached values", COMPRESS, self.compress)
+        offer("evict cached values", EVICT, self.shrink)
 
     def _use(self, parts: Parts) -> None:
         self._parts = parts
@@ -492,11 +492,11 @@ class CacheManager(Closing):
         return self._freed(nbytes, MemoryTier.compress)
 
     def shrink(self, nbytes: int) -> int:
-        """Free memory: values are evicted (large ones that had hits are compressed before).
+        """Free memory: values are evicted, those first that are worth least.
 
         Bytes freed, of those held. Categories of the lowest ``priority`` come first.
         """
-        return self._freed(nbytes, MemoryTier.shrink)
+        return self._freed(nbytes, MemoryTier.evict)
 
     def _freed(self, nbytes: int, free: Callable[[MemoryTier, int], int]) -> int:
         if nbytes < 0:

@@ -41,10 +41,10 @@ COMMANDS = {
     "snapshot": ("snapshot", "Name the state of all series, to be read again with --as-of."),
     "snapshots": ("snapshots", "List the snapshots."),
     "revisions": ("revisions", "List candles that were changed or removed, and when."),
-    "memory": ("memory", "Profile the memory of a script."),
+    "memory": ("memory", "See what a script does with its memory."),
     "metrics": (
         "metrics",
-        "Print what is measured, a Grafana dashboard or Prometheus alert rules.",
+        "Print metrics, a Grafana dashboard or alert rules.",
     ),
     "serve": ("serve", "Answer HTTP requests for candles, until Ctrl-C."),
     "completion": ("completion", "Print the script that completes commands in your shell."),

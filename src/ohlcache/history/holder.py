@@ -12,7 +12,6 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ohlcache import reclaim
 from ohlcache.candles import Block, Interval, IntervalSet
 from ohlcache.candles.interval import covers, difference
 from ohlcache.history.chunks import window, window_length
@@ -21,6 +20,7 @@ from ohlcache.history.memory import Run
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Store
+from ohlcache.reclaim import announce
 
 if TYPE_CHECKING:
     from ohlcache.history.prefetch.track import Track
@@ -206,7 +206,7 @@ class Holder:
         missing = difference([_whole_windows(series, start, end)], [run.range for run in runs])
         with self._store.reading() as reading:
             rows = sum(piece.rows for part in missing for piece in reading.pieces(series, *part))
-        reclaim.announce(rows * _BYTES_PER_VALUE * (_TIMES + len(series.names)))
+        announce(rows * _BYTES_PER_VALUE * (_TIMES + len(series.names)))
 
     def _make_room(self, keep: SeriesKey) -> None:
         with self._lock:

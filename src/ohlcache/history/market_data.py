@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from ohlcache import reclaim
 from ohlcache.candles import Block, Interval, Timeframe, to_block, to_frame
 from ohlcache.candles.frames import Frame, FrameKind
 from ohlcache.candles.gaps import Gap, classify, mark_refused
@@ -55,6 +54,7 @@ from ohlcache.history.symbols import Symbols
 from ohlcache.history.turns import LEASE_SECONDS
 from ohlcache.history.verify import Progress, verify
 from ohlcache.history.walk import Reader, Request, unknown_series
+from ohlcache.reclaim import DECODED, offer
 from ohlcache.sources.live import Stream
 from ohlcache.sources.protocol import Source
 from ohlcache.telemetry import Readings, registry
@@ -119,7 +119,7 @@ class MarketData(Closing):
         self._make_threads()
         _opened.add(self)
         registry.register(self.report)
-        reclaim.register("drop decoded candles", reclaim.DECODED, self.drop_decoded)
+        offer("drop decoded candles", DECODED, self.drop_decoded)
 
     def _make_threads(self) -> None:
         self._threads = ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="ohlcache-read")

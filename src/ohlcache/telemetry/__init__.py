@@ -15,6 +15,7 @@ from ohlcache.telemetry.histogram import Histogram
 from ohlcache.telemetry.registry import Readings, registry
 
 if TYPE_CHECKING:
+    from ohlcache.monitoring import collector, csv_text, instrument, prometheus_text, snapshot
     from ohlcache.telemetry.alerts import (
         ActiveAlert,
         AlertEngine,
@@ -24,43 +25,36 @@ if TYPE_CHECKING:
         WebhookHandler,
         verify_signature,
     )
-    from ohlcache.telemetry.export import (
-        collector,
-        csv_text,
-        grafana_dashboard,
-        instrument,
-        prometheus_rules,
-        prometheus_text,
-    )
+    from ohlcache.telemetry.export import grafana_dashboard, prometheus_rules
     from ohlcache.telemetry.fleet import FleetView
     from ohlcache.telemetry.health import Finding, HealthReport, Reason, assess
     from ohlcache.telemetry.monitor import Monitor
-    from ohlcache.telemetry.process_monitor import snapshot
     from ohlcache.telemetry.trends import Trend, trend
 
+# Those of ohlcache.monitoring tell of the whole process, which is wired together there.
 _HOMES = {
-    "ActiveAlert": "alerts",
-    "AlertEngine": "alerts",
-    "AlertEvent": "alerts",
-    "CallableHandler": "alerts",
-    "Finding": "health",
-    "FleetView": "fleet",
-    "HealthReport": "health",
-    "LogHandler": "alerts",
-    "Monitor": "monitor",
-    "Reason": "health",
-    "Trend": "trends",
-    "WebhookHandler": "alerts",
-    "assess": "health",
-    "collector": "export",
-    "csv_text": "export",
-    "grafana_dashboard": "export",
-    "instrument": "export",
-    "prometheus_rules": "export",
-    "prometheus_text": "export",
-    "snapshot": "process_monitor",
-    "trend": "trends",
-    "verify_signature": "alerts",
+    "ActiveAlert": "ohlcache.telemetry.alerts",
+    "AlertEngine": "ohlcache.telemetry.alerts",
+    "AlertEvent": "ohlcache.telemetry.alerts",
+    "CallableHandler": "ohlcache.telemetry.alerts",
+    "Finding": "ohlcache.telemetry.health",
+    "FleetView": "ohlcache.telemetry.fleet",
+    "HealthReport": "ohlcache.telemetry.health",
+    "LogHandler": "ohlcache.telemetry.alerts",
+    "Monitor": "ohlcache.telemetry.monitor",
+    "Reason": "ohlcache.telemetry.health",
+    "Trend": "ohlcache.telemetry.trends",
+    "WebhookHandler": "ohlcache.telemetry.alerts",
+    "assess": "ohlcache.telemetry.health",
+    "collector": "ohlcache.monitoring",
+    "csv_text": "ohlcache.monitoring",
+    "grafana_dashboard": "ohlcache.telemetry.export",
+    "instrument": "ohlcache.monitoring",
+    "prometheus_rules": "ohlcache.telemetry.export",
+    "prometheus_text": "ohlcache.monitoring",
+    "snapshot": "ohlcache.monitoring",
+    "trend": "ohlcache.telemetry.trends",
+    "verify_signature": "ohlcache.telemetry.alerts",
 }
 
 __all__ = [  # those of _HOMES resolve through __getattr__
@@ -97,7 +91,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    value = getattr(import_module(home), name)
     globals()[name] = value
     return value
 

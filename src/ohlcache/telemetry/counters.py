@@ -17,7 +17,10 @@ class Counters:
 
     def count(self, name: str, by: int = 1) -> None:
         """Add ``by`` to the count of ``name``."""
-        self._counts.own[name] += by
+        try:
+            self._counts.local.part[name] += by
+        except AttributeError:  # the first of this thread
+            self._counts.own[name] += by
 
     def __getitem__(self, name: str) -> int:
         return self.snapshot().get(name, 0)

@@ -21,6 +21,7 @@ from ohlcache.telemetry.registry import Readings
 from ohlcache.telemetry.report import Report, decode, encode
 
 _INTERVALS = 3  # that a report stays: one may be lost, and another late
+_PATIENCE = 2.0  # seconds for a post under way to end
 _EARLY = 0.1  # of an interval: a post that comes a little early is made all the same
 _ALONE = "no shared tier works: only this process is seen"
 
@@ -72,7 +73,7 @@ class Fleet:
     ) -> None:
         self._board = board
         self._errors = errors
-        self._interval = interval_seconds
+        self.interval_seconds = interval_seconds
         self._wall = wall
         self._counters = Counters()
         self._begin()
@@ -95,7 +96,10 @@ class Fleet:
             return  # another thread is at it
         try:
             self._newest = Report(self._process, self._wall(), readings)
-            if self._tried_at is None or at - self._tried_at >= (1 - _EARLY) * self._interval:
+            if (
+                self._tried_at is None
+                or at - self._tried_at >= (1 - _EARLY) * self.interval_seconds
+            ):
                 self._tried_at = at
                 self._try_to_post()
         finally:
@@ -130,14 +134,17 @@ class Fleet:
     def close(self) -> None:
         """Take this process's report away at once; a later post brings it back."""
         self._begin_in_child()
-        with self._lock:
+        # A signal handler may be here while its own thread posts: the report then ends by itself.
+        if not self._lock.acquire(timeout=_PATIENCE):
+            return
+        try:
             board, self._posted_on, self._tried_at = self._posted_on, None, None
-            if board is None:
-                return
-            try:
+            if board is not None:
                 board.withdraw(self._process.name)
-            except Exception as error:  # it disappears by itself  # noqa: BLE001
-                self._failed("withdraw", error)
+        except Exception as error:  # it disappears by itself  # noqa: BLE001
+            self._failed("withdraw", error)
+        finally:
+            self._lock.release()
 
     def _begin_in_child(self) -> None:
         """A forked child is a process of its own; the lock it inherits may be held for ever."""
@@ -153,7 +160,7 @@ class Fleet:
                 self._counters.count("without a board")
                 return
             raw = encode(self._newest)
-            has_room = board.post(self._process.name, raw, _INTERVALS * self._interval)
+            has_room = board.post(self._process.name, raw, _INTERVALS * self.interval_seconds)
         except Exception as error:  # whatever a board raises  # noqa: BLE001
             self._failed("post", error)
             return

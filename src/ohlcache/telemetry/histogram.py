@@ -16,7 +16,10 @@ class Histogram:
 
     def record(self, seconds: float) -> None:
         """Count one duration. Takes no lock."""
-        part = self._parts.own
+        try:
+            part: list[float] = self._parts.local.part
+        except AttributeError:  # the first of this thread
+            part = self._parts.own
         part[bucket_of(seconds)] += 1
         part[_SUM] += seconds
 

@@ -11,6 +11,7 @@ from ohlcache.telemetry.metric import Unit
 from ohlcache.telemetry.windows import Selection, Windows
 
 WINDOW = 60  # seconds that an indicator looks back
+SCRAPED_WINDOW = 300  # the same in Prometheus, which looks far less often
 _FEW, _SOME = 20, 100  # requests below which a share of them says little
 _ANY = float("inf")
 
@@ -23,11 +24,12 @@ class Indicator:
     help: str
     unit: Unit
     measure: Measure
+    most: float = _ANY
 
     @property
     def range(self) -> Range:
         """The values that it can have."""
-        return Range(0.0, 1.0 if isinstance(self.measure, RatioOfCounts) else _ANY)
+        return Range(0.0, 1.0 if isinstance(self.measure, RatioOfCounts) else self.most)
 
 
 def _hit_rate(tier: str) -> Measure:
@@ -40,7 +42,7 @@ def _reads_p99(tier: str) -> Measure:
 
 
 _EVICTED = tuple(
-    Selection.of(metrics.CACHE_EVICTIONS, cause=cause) for cause in ("policy", "shrink")
+    Selection.of(metrics.CACHE_EVICTIONS, cause=cause) for cause in ("policy", "shrink", "pressure")
 )
 _LOADS, _LOAD_ERRORS = Selection(metrics.CACHE_LOADS), Selection(metrics.CACHE_LOAD_ERRORS)
 _REQUESTS = Selection(metrics.HISTORY_REQUESTS)
@@ -65,12 +67,14 @@ _ALL = (
         "1 while Redis is out of order.",
         "",
         Level(Selection.of(metrics.CACHE_BREAKER_OPEN, tier="l2")),
+        most=1.0,
     ),
     Indicator(
         "l3_breaker_open",
         "1 while the database tier is out of order.",
         "",
         Level(Selection.of(metrics.CACHE_BREAKER_OPEN, tier="l3")),
+        most=1.0,
     ),
     Indicator(
         "damaged_per_second",

@@ -14,11 +14,16 @@ from weakref import WeakSet
 
 from ohlcache.telemetry.locking import bookkeeping
 
+_FEW = 64  # threads that are not worth looking after
+
 Part = TypeVar("Part")
 
 
 class PerThread(Generic[Part]):
-    """A part for each thread. ``fold``: adds the first to the second, once its thread has ended."""
+    """A part for each thread. ``fold``: adds the first to the second, once its thread has ended.
+
+    local: has this thread's part as ``part``, if the thread has one already; quicker than ``own``.
+    """
 
     def __init__(self, make: Callable[[], Part], fold: Callable[[Part, Part], None]) -> None:
         self._make = make
@@ -28,35 +33,43 @@ class PerThread(Generic[Part]):
             _all.add(self)
 
     def _begin(self) -> None:
-        self._local = threading.local()
+        self.local = threading.local()
         self._parts: list[tuple[threading.Thread, Part]] = []
         self._ended = self._make()
+        self._most_parts = _FEW
 
     @property
     def own(self) -> Part:
         """The part of this thread."""
         try:
-            part: Part = self._local.part
+            part: Part = self.local.part
         except AttributeError:
-            part = self._local.part = self._make()
+            part = self.local.part = self._make()
             with bookkeeping:
                 self._parts.append((threading.current_thread(), part))
+                if len(self._parts) >= self._most_parts:
+                    self._fold_ended()
+                    self._most_parts = _FEW + 2 * len(self._parts)
         return part
 
     def total(self) -> Part:
         """All parts together, as a new one."""
         total = self._make()
         with bookkeeping:
-            running = []
-            for thread, part in self._parts:
-                if thread.is_alive():
-                    running.append((thread, part))
-                    self._fold(part, total)
-                else:
-                    self._fold(part, self._ended)
-            self._parts = running
+            self._fold_ended()
+            for _, part in self._parts:
+                self._fold(part, total)
             self._fold(self._ended, total)
         return total
+
+    def _fold_ended(self) -> None:
+        running = []
+        for thread, part in self._parts:
+            if thread.is_alive():
+                running.append((thread, part))
+            else:
+                self._fold(part, self._ended)
+        self._parts = running
 
 
 _all: WeakSet[PerThread[Any]] = WeakSet()

@@ -35,7 +35,7 @@ def get_monitor(settings: TelemetrySettings | None = None) -> Monitor:
         if _monitor is None or settings is not None:
             made = _made(settings or as_settings(None).telemetry)
             if _monitor is not None:
-                _monitor.stop()
+                _monitor.retire()
             _monitor = made
         return _monitor
 
@@ -56,13 +56,8 @@ def rules_in_force(settings: AlertSettings) -> list[Mapping[str, Any]]:
     return [*(rule for rule in defaults if rule["name"] not in named), *settings.rules]
 
 
-def snapshot() -> dict[str, Any]:
-    """Everything that is known of the process now, as plain values that JSON can hold.
-
-    ``at`` (seconds since the epoch), ``process``, ``metrics`` by name with their series,
-    ``indicators`` of the last minute, ``health``, ``alerts`` that fire and the history of alerts.
-    """
-    monitor = get_monitor()
+def told_by(monitor: Monitor) -> dict[str, Any]:
+    """Everything that a monitor knows now, as plain values that JSON can hold."""
     return {
         "at": time.time(),
         "process": this_process().name,

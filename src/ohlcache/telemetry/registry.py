@@ -5,6 +5,7 @@ Nothing is pushed: parts keep plain counters, and are asked for them when somebo
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from weakref import WeakMethod
@@ -63,6 +64,15 @@ class Registry:
         with bookkeeping:
             self._reporters.append(WeakMethod(reporter))
 
+    def forget(self, reporter: Reporter) -> None:
+        """Ask it no more."""
+        with bookkeeping:
+            self._reporters = [one for one in self._reporters if one() != reporter]
+
+    def begin_anew(self) -> None:
+        """In a forked child counting begins now."""
+        self.began = self.clock()
+
     def collect(self) -> Readings:
         """What all reporters say now. One that raises is left out and counted."""
         readings = Readings()
@@ -85,3 +95,4 @@ class Registry:
 
 
 registry = Registry()  # of this process
+os.register_at_fork(after_in_child=registry.begin_anew)

@@ -41,7 +41,7 @@ CACHE_SETS = Metric(
 CACHE_EVICTIONS = Metric(
     "ohlcache_cache_evictions",
     "counter",
-    "Values that left process memory, by cause: policy, expired, shrink.",
+    "Values that left process memory, by cause: policy, expired, shrink, pressure.",
     labels=("category", "cause"),
 )
 CACHE_READ_SECONDS = Metric(
@@ -217,6 +217,12 @@ ALERT_FIRING = Metric(
     "1 while an alert fires.",
     labels=("rule", "severity"),
     across="max",
+)
+ALERT_DELIVERIES = Metric(
+    "ohlcache_alert_deliveries",
+    "counter",
+    "Alert events given to handlers, by outcome: delivered, failed, dropped.",
+    labels=("handler", "outcome"),
 )
 HEALTH_SCORE = Metric(
     "ohlcache_health_score",

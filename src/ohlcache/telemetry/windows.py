@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import NamedTuple
 
 from ohlcache.telemetry.distribution import NO_DURATIONS, Distribution
@@ -124,7 +125,9 @@ class Windows:
         for key in readings.values.keys() - index.keys():
             if len(index) < 2 * MOST_SERIES:  # names that come and go must not fill the memory
                 index[key] = len(index)
-        values: list[Value | None] = [None] * len(index)
+        # A counter that was not reported this time has not begun anew.
+        kept = (key[0].kind != "gauge" for key in index)
+        values = [old if stays else None for old, stays in zip_longest(before, kept)]
         for key, value in readings.values.items():
             place = index.get(key)
             if place is not None:

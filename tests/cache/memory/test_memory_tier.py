@@ -86,7 +86,7 @@ def test_what_leaves_is_counted_by_its_cause(policy, clock):
     clock.now += 10
     assert len(tier) == 1
     assert tier.shrink(1) > 0
-    assert tier.stats()["evictions"] == {"policy": 2, "expired": 9, "shrink": 1}
+    assert tier.stats()["evictions"] == {"policy": 2, "expired": 9, "shrink": 1, "pressure": 0}
     assert tier.bytes == 0
 
 

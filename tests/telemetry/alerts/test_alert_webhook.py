@@ -26,6 +26,7 @@ from ohlcache.telemetry.alerts import (
     verify_signature,
 )
 from ohlcache.telemetry.alerts.handlers.signature import sign
+from ohlcache.telemetry.process import this_process
 
 KNOWN = "t=1700000000,v1=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163"
 SECRET = "correct horse"
@@ -46,7 +47,7 @@ class TestDelivering:
         (request,) = receiver.received
         assert request.path == "/hooks/T0KEN?to=ops"
         assert request.headers["Content-Type"] == "application/json"
-        assert json.loads(request.body) == EVENT.as_dict()
+        assert json.loads(request.body) == {**EVENT.as_dict(), "process": this_process().name}
         header = request.headers[SIGNATURE_HEADER]
         assert verify_signature(request.body, header, SECRET, now=time.time())
         assert not verify_signature(request.body, header, "another", now=time.time())

@@ -11,7 +11,7 @@ from promql_names import check, exposed
 from ohlcache.errors import InvalidArgument
 from ohlcache.telemetry.default_rules import DEFAULT_RULES
 from ohlcache.telemetry.export import grafana_dashboard
-from ohlcache.telemetry.indicators import INDICATORS, WINDOW
+from ohlcache.telemetry.indicators import INDICATORS, SCRAPED_WINDOW
 from ohlcache.telemetry.vocabulary import METRICS
 
 UNITS = {"short", "s", "bytes", "percentunit", "reqps", "ops", "binBps"}
@@ -32,7 +32,7 @@ def expressions(dashboard):
 
 def panel_of(dashboard, indicator):
     """The chart of an indicator."""
-    asked = INDICATORS[indicator].measure.promql(WINDOW)
+    asked = INDICATORS[indicator].measure.promql(SCRAPED_WINDOW)
     (found,) = (
         panel
         for panel in drawn(dashboard)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from ohlcache.cache.memory.cold import Compressed
 from ohlcache.cache.memory.entry import Entry
 
-CAUSES = ("policy", "expired", "shrink")
+CAUSES = ("policy", "expired", "shrink", "pressure")
 
 
 class Tally:

@@ -188,10 +188,17 @@ class MemoryTier:
         In the policy's order: large values that had hits are compressed when their turn comes
         first, and go when it comes again.
         """
+        return self._let_go(nbytes, "shrink")
+
+    def evict(self, nbytes: int) -> int:
+        """Free at least so many bytes, if as many are held, compressing none; how many it were."""
+        return self._let_go(nbytes, "pressure")
+
+    def _let_go(self, nbytes: int, cause: str) -> int:
         with self.lock:
             before, now = self.bytes, self._clock()
             while self.entries and before - self.bytes < nbytes:
-                self._make_room("shrink", now)
+                self._make_room(cause, now)
             return before - self.bytes
 
     def compress(self, nbytes: int) -> int:
@@ -239,10 +246,10 @@ class MemoryTier:
     def stats(self) -> dict[str, object]:
         """Figures since the tier was made, and what it holds now.
 
-        hits, misses, sets, too_large (not kept), evictions by cause (policy, expired, shrink),
-        entries, bytes (with the overheads), compressions and decompressions, and of what is
-        compressed at present the entries, bytes and bytes saved. Threads may lose some hits and
-        misses against each other.
+        hits, misses, sets, too_large (not kept), evictions by cause (policy, expired, shrink,
+        pressure), entries, bytes (with the overheads), compressions and decompressions, and of
+        what is compressed at present the entries, bytes and bytes saved. Threads may lose some
+        hits and misses against each other.
         """
         with self.lock:
             self._expire(self._clock())

@@ -7,7 +7,6 @@ import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ohlcache import reclaim
 from ohlcache.cache.clock import Clock
 from ohlcache.cache.keys import DERIVED, KeyText
 from ohlcache.cache.links import NAMESPACE, Epoch, Link, Trust, Versions, category_name
@@ -15,6 +14,7 @@ from ohlcache.cache.memory import Entry, MemoryTier, size_of
 from ohlcache.cache.shelves.budget import Budget
 from ohlcache.cache.shelves.changes import ALWAYS_NEWER, Changes
 from ohlcache.cache.values import Compression, Record
+from ohlcache.reclaim import announce
 from ohlcache.settings import CategorySettings
 from ohlcache.telemetry import Counters, Histogram
 
@@ -213,7 +213,7 @@ class Shelf:
             return None
         size = size_of(key) + size_of(value) if size is None else size
         if size >= _WORTH_ANNOUNCING:
-            reclaim.announce(size)
+            announce(size)
         # Before it is held: afterwards it might be the one that the policy lets go. For what is
         # too large to be held nothing else has to leave.
         if size <= self._most_bytes:

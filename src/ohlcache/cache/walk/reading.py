@@ -46,26 +46,29 @@ class Reader:
             if entry is not None:
                 doubtful[key] = entry
         if missing:
-            shelf.counters.count("l1.misses", len(missing))
+            opened = 0
             if shelf.links:
-                yield from _SharedRead(self, shelf, missing, doubtful, found).walk()
+                opened = yield from _SharedRead(self, shelf, missing, doubtful, found).walk()
             elif doubtful:
-                yield from self._vouch(shelf, doubtful, found)
+                opened = yield from self._vouch(shelf, doubtful, found)
+            shelf.counters.count("l1.misses", len(missing) - opened)
         return found
 
     def _vouch(
         self, shelf: Shelf, doubtful: Mapping[str, Entry], found: dict[str, Found]
-    ) -> Walk[None]:
-        """Serve what memory alone holds if its versions are in force."""
-        mark = shelf.mark()
+    ) -> Walk[int]:
+        """Serve what memory alone holds if its versions are in force; how many keys it were."""
+        mark, opened = shelf.mark(), 0
         for key, entry in doubtful.items():
             yield from self.authority.learn(entry.note.versions)
             if self.authority.versions.match(entry.note.versions):
                 shelf.confirm(entry, mark)
                 found[key] = shelf.opened(entry)
+                opened += 1
             else:
                 shelf.counters.count("l1.invalidated")
                 shelf.forget(key, entry)
+        return opened
 
     def value(self, record: Record) -> Any:
         """The value of a record. Raises ValueDamaged or ValueRefused."""
@@ -101,8 +104,10 @@ class _SharedRead:
         self._found = found
         self._removed: dict[str, int] = {}
         self._asked: list[tuple[Link, dict[str, int]]] = []
+        self._opened_keys = 0
 
-    def walk(self) -> Walk[None]:
+    def walk(self) -> Walk[int]:
+        """Carry it out; how many keys memory answered after all."""
         for link in self._shelf.links:
             states = yield from link.ask(link.tier.read(list(self._wanted)))
             if states is not UNAVAILABLE:
@@ -116,6 +121,11 @@ class _SharedRead:
                 yield from self._clean(link, damaged)
         if self._doubtful:
             self._settle_doubts()
+        return self._opened_keys
+
+    def _open(self, key: str, entry: Entry) -> None:
+        self._found[key] = self._shelf.opened(entry)
+        self._opened_keys += 1
 
     def _take(self, link: Link, states: Mapping[str, Stored]) -> Walk[None]:
         """Take what a tier has of the wanted keys."""
@@ -191,7 +201,7 @@ class _SharedRead:
             return False
         if entry.note.stamp == state.stamp:
             self._shelf.confirm(entry, self._vouched)
-        self._found[key] = self._shelf.opened(entry)
+        self._open(key, entry)
         return True
 
     def _decoded(
@@ -250,7 +260,7 @@ class _SharedRead:
                 shelf.forget(key, entry)
             else:  # the tier that could say better is out of order
                 shelf.counters.count("l1.unverified")
-                self._found[key] = shelf.opened(entry)
+                self._open(key, entry)
 
 
 def ttl_until(expires: float, clock: Clock) -> int | None:

@@ -34,7 +34,7 @@ _WIDE = 1_000  # columns of a file
     help="Write it to a file.",
 )
 def command(invocation: Invocation, what: str, output: Path | None) -> int | None:
-    """Print what is measured, a Grafana dashboard or Prometheus alert rules.
+    """Print metrics, a Grafana dashboard or alert rules.
 
     \b
     list              all metrics: kind, unit, labels, meaning

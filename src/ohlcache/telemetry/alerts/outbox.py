@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import traceback
@@ -11,6 +12,7 @@ from typing import Any
 from ohlcache.telemetry.alerts.event import AlertEvent
 from ohlcache.telemetry.alerts.handlers import Handler
 
+_log = logging.getLogger("ohlcache.alerts")
 _LONGEST_FAILURE = 300  # characters
 
 
@@ -28,6 +30,7 @@ class Outbox:
         self._is_closed = False
         self._begun: float | None = None  # with the event that is being handled
         self._delivered = self._failed = self._dropped = 0
+        self._is_failing = False
         self._last_failure: str | None = None
         self._thread = threading.Thread(target=self._work, name=f"ohlcache-{name}", daemon=True)
         self._thread.start()
@@ -79,6 +82,7 @@ class Outbox:
             else:
                 with self._changed:
                     self._delivered += 1
+                    self._is_failing = False
 
     def _next(self) -> AlertEvent | None:
         with self._changed:
@@ -96,3 +100,6 @@ class Outbox:
         with self._changed:
             self._failed += 1
             self._last_failure = failure[:_LONGEST_FAILURE]
+            was_failing, self._is_failing = self._is_failing, True
+        if not was_failing:
+            _log.warning("alerts are not delivered (further failures are counted): %s", failure)

@@ -18,7 +18,7 @@ from ohlcache.telemetry.export.grafana_thresholds import (
 )
 from ohlcache.telemetry.export.prometheus_alerts import Rules, checked
 from ohlcache.telemetry.export.promql import chart, other_labels, quantile
-from ohlcache.telemetry.indicators import INDICATORS, WINDOW, Indicator
+from ohlcache.telemetry.indicators import INDICATORS, SCRAPED_WINDOW, Indicator
 from ohlcache.telemetry.measures import Rate, selector
 from ohlcache.telemetry.metric import Metric, Unit
 from ohlcache.telemetry.vocabulary import ALERT_FIRING, HEALTH_SCORE
@@ -49,7 +49,7 @@ def grafana_dashboard(rules: Rules = DEFAULT_RULES) -> dict[str, Any]:
         "uid": "ohlcache",
         "title": "ohlcache",
         "description": "The market data layer: cache tiers, loads, history, memory, alerts. "
-        f"Numbers that alerts judge look back {WINDOW} s: scrape every 15 s.",
+        f"Numbers that alerts judge look back {SCRAPED_WINDOW} s: scrape at least every minute.",
         "tags": ["ohlcache"],
         "schemaVersion": _SCHEMA_VERSION,
         "editable": True,
@@ -83,7 +83,7 @@ def _indicator(indicator: Indicator, kind: str, rules: Sequence[Rule]) -> Panel:
         rule for rule in rules if rule.metric == indicator.name and rule.rate_over_seconds is None
     )
     panel = _panel(kind, _title(indicator.name), indicator.help, unit, thresholds)
-    return _with_targets(panel, [(indicator.measure.promql(WINDOW), indicator.name)])
+    return _with_targets(panel, [(indicator.measure.promql(SCRAPED_WINDOW), indicator.name)])
 
 
 def _chart(drawn: Chart, tier: str | None) -> Panel:

@@ -137,6 +137,7 @@ ROWS = (
         (
             _chart("Health score", metrics.HEALTH_SCORE),
             _chart("Alerts", metrics.ALERT_FIRING),
+            _chart("Deliveries of alerts", metrics.ALERT_DELIVERIES),
             _chart("Failures inside telemetry", metrics.TELEMETRY_ERRORS),
             _chart("Time of collecting", metrics.TELEMETRY_SECONDS),
         ),

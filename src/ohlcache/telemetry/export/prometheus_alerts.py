@@ -15,13 +15,13 @@ from ohlcache.telemetry.alerts.feasible import check_feasible
 from ohlcache.telemetry.alerts.rule import Rule, rules_of
 from ohlcache.telemetry.default_rules import DEFAULT_RULES
 from ohlcache.telemetry.health.deductions import DEDUCTIONS
-from ohlcache.telemetry.indicators import INDICATORS, WINDOW, Indicator
+from ohlcache.telemetry.indicators import INDICATORS, SCRAPED_WINDOW, Indicator
 from ohlcache.telemetry.metric import Unit
 from ohlcache.telemetry.wording import in_words
 
 _HEADING = f"""\
 # Alert rules of ohlcache, over all processes that are scraped together.
-# They look back {WINDOW} s: scrape every 15 s, and at least every {WINDOW // 2} s.
+# They look back {SCRAPED_WINDOW} s: scrape at least every minute.
 """
 _REMEDIES = {deduction.indicator: deduction.remedy for deduction in DEDUCTIONS}
 _FORMATS: dict[Unit, str] = {
@@ -77,7 +77,7 @@ def _name(rule: Rule) -> str:
 
 def _condition(rule: Rule, indicator: Indicator) -> str:
     """Comparisons bind tighter than set operators: the value stands in parentheses."""
-    value = f"({indicator.measure.promql(WINDOW)})"
+    value = f"({indicator.measure.promql(SCRAPED_WINDOW)})"
     if rule.rate_over_seconds is not None:
         over = _duration(rule.rate_over_seconds)
         value = f"(delta({value}[{over}:]) / {rule.rate_over_seconds:g})"

@@ -21,6 +21,8 @@ from ohlcache.telemetry.health.points import WHOLE, apportioned, points, tenths
 from ohlcache.telemetry.health.report import ComponentHealth, HealthReport, Reason
 from ohlcache.telemetry.indicators import INDICATORS
 
+_OUTAGE = "_breaker_open"
+
 
 class _Loss(NamedTuple):
     tenths: int
@@ -39,11 +41,19 @@ def assess(indicators: Mapping[str, float], findings: Iterable[Finding] = ()) ->
     for name, value in indicators.items():
         _check(name, value)
     losses: defaultdict[str, list[_Loss]] = defaultdict(list)
+    outages: dict[str, _Loss] = {}
     for deduction in DEDUCTIONS:
         if deduction.indicator in indicators:
             value = indicators[deduction.indicator]
             loss = _Loss(deduction.lost(value), deduction.said(value), deduction.remedy)
             losses[deduction.component].append(loss)
+            if deduction.indicator.endswith(_OUTAGE):
+                outages[deduction.component] = loss
+    for component, outage in outages.items():
+        # Its slow reads and its misses follow from the outage, and their remedies lead astray.
+        others = [loss for loss in losses[component] if loss is not outage]
+        is_worse = outage.tenths >= sum(loss.tenths for loss in others)
+        losses[component] = [outage] if is_worse else others
     for finding in findings:
         loss = _Loss(max(1, tenths(finding.points)), finding.message, finding.remedy)
         losses[finding.component].append(loss)

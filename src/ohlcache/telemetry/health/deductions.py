@@ -63,7 +63,8 @@ DEDUCTIONS: tuple[Deduction, ...] = (
         0.50,
         60,
         "process memory answers {value} of requests, {good} would be good",
-        "raise cache.l1.max_size_mb, or the ttl_seconds of the categories that miss most",
+        "where it has been filled already: raise cache.l1.max_size_mb, or the ttl_seconds of "
+        "the categories that miss most",
     ),
     Deduction(
         "l1",
@@ -84,7 +85,7 @@ DEDUCTIONS: tuple[Deduction, ...] = (
         "raise cache.l1.max_size_mb or the max_size_mb of the category that evicts most, or keep "
         "values that are asked for once out of it",
     ),
-    Deduction("l2", "l2_breaker_open", 0, 1, 80, "Redis is out of order", _OUT_OF_ORDER),
+    Deduction("l2", "l2_breaker_open", 0, 1, 100, "Redis is out of order", _OUT_OF_ORDER),
     Deduction(
         "l2",
         "l2_hit_rate",
@@ -92,7 +93,8 @@ DEDUCTIONS: tuple[Deduction, ...] = (
         0.30,
         35,
         "Redis has {value} of what it is asked for, {good} would be good",
-        "raise cache.l2.max_size_mb or the ttl_seconds of the categories that miss most; look at "
+        "where it has been filled already: raise cache.l2.max_size_mb or the ttl_seconds of the "
+        "categories that miss most; look at "
         "Redis' maxmemory and evicted_keys",
     ),
     Deduction(
@@ -106,7 +108,7 @@ DEDUCTIONS: tuple[Deduction, ...] = (
         "cache.l2.timeout_seconds so that requests wait less",
     ),
     Deduction(
-        "l3", "l3_breaker_open", 0, 1, 80, "the database tier is out of order", _OUT_OF_ORDER
+        "l3", "l3_breaker_open", 0, 1, 100, "the database tier is out of order", _OUT_OF_ORDER
     ),
     Deduction(
         "l3",

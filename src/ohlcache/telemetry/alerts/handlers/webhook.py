@@ -1,8 +1,9 @@
 """Alert events posted to a web address: signed, tried again, bounded in time.
 
-The body is the event as JSON (:meth:`AlertEvent.as_dict`). Any 2xx status means that it arrived.
-An event may arrive twice, when an answer got lost: its ``id`` is the same each time. How a receiver
-checks the signature stands in :mod:`ohlcache.telemetry.alerts.handlers.signature`.
+The body is the event as JSON (:meth:`AlertEvent.as_dict`) with the name of the ``process``.
+Any 2xx status means that it arrived. An event may arrive twice, when an answer got lost: its ``id``
+is the same each time. How a receiver checks the signature stands in
+:mod:`ohlcache.telemetry.alerts.handlers.signature`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ohlcache.errors import AlertUndelivered, InvalidArgument
 from ohlcache.telemetry.alerts.event import AlertEvent
 from ohlcache.telemetry.alerts.handlers.signature import SIGNATURE_HEADER, sign
 from ohlcache.telemetry.alerts.handlers.target import target_of
+from ohlcache.telemetry.process import this_process
 
 _TOO_MANY_REQUESTS = 429
 
@@ -61,7 +63,8 @@ class WebhookHandler:
 
         import stamina
 
-        body = json.dumps(event.as_dict(), allow_nan=False).encode()
+        told = {**event.as_dict(), "process": this_process().name}
+        body = json.dumps(told, allow_nan=False).encode()
         tried = 0
         try:
             for attempt in stamina.retry_context(

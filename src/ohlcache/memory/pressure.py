@@ -1,0 +1,210 @@
+"""Reliefs: one at a time, in threads of their own, and not over and over in vain.
+
+A relief runs in its own thread. Whoever waits for it can give up waiting, so that a way that hangs,
+or that wants a lock that the waiting one holds, holds up nobody for long. A way that hangs is
+written off: it is not asked again before it comes back.
+
+A relief is *in vain* when it brought less than a tenth of what was wanted. The next one is then put
+off, for twice as long each time, unless the process has grown since.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ohlcache.memory.allocator import map_large_pieces
+from ohlcache.memory.relief import Relief, Step, Way
+from ohlcache.memory.reputation import Reputation
+from ohlcache.memory.usage import ReadUsage
+
+_log = logging.getLogger(__name__)
+
+HANGS_AFTER = 30.0  # seconds in one step
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # seconds after a relief in vain
+_GROWN = 1.02
+_KEPT = 100  # steps to look back on
+
+
+class Pressure:
+    """Carries out reliefs and remembers what they brought."""
+
+    def __init__(
+        self,
+        ways: Callable[[], list[Way]],
+        read: ReadUsage,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ways = ways
+        self._read = read
+        self._clock = clock
+        self.counts: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # by way
+        self.maps_large_pieces = False
+        self.recovered: Counter[str] = Counter()  # bytes by way
+        self.errors: Counter[str] = Counter()  # by way
+        self.steps: deque[Step] = deque(maxlen=_KEPT)
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew with locks and threads: a forked child does not have its parent's."""
+        self._lock = threading.RLock()  # a finaliser may run, and want memory, anywhere
+        self._inside = threading.local()
+        self._current: Relief | None = None
+        self._reputation = Reputation(self._clock)
+        self._hanging: dict[Callable[[int], int | None], str] = {}
+        self._in_vain = 0
+        self._resume: tuple[float, float] = (0.0, 0.0)  # a moment, or this RSS
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether this thread is carrying out a relief: it must not wait for one."""
+        return getattr(self._inside, "is_relief", False)
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether the last relief brought next to nothing though more was wanted."""
+        return self._in_vain > 0
+
+    @property
+    def hanging(self) -> list[str]:
+        """The names of ways that were written off and have not come back."""
+        return sorted(self._hanging.values())
+
+    def request(
+        self, target: int, ways: Sequence[Way] | None = None, *, is_urgent: bool = False
+    ) -> Relief | None:
+        """Have RSS brought down to ``target``: the relief to wait for.
+
+        None when it is put off, or asked for from within a relief. One that is under way is
+        joined, whoever it asks.
+        is_urgent: what takes time is asked last.
+        ways: who is asked; None: everybody. With these, a relief is never put off nor in vain.
+        """
+        if self.is_inside:
+            self.counts["reentered"] += 1
+            return None
+        self._write_off()
+        with self._lock:
+            current = self._under_way()
+            if current is not None:
+                current.target = min(current.target, target)
+                current.is_urgent |= is_urgent
+                return current
+            if ways is None and self._is_put_off():
+                self.counts["put_off"] += 1
+                return None
+            asked = [
+                way
+                for way in ways or self._reputation.ordered(self._ways())
+                if way.free not in self._hanging
+            ]
+            relief = self._current = Relief(target, asked, self._read, self._clock)
+            relief.asks_everybody = ways is None
+            relief.is_urgent = is_urgent
+        if ways is None:
+            self.maps_large_pieces = map_large_pieces()
+        self._begin(relief)
+        return relief
+
+    def _begin(self, relief: Relief) -> None:
+        thread = threading.Thread(
+            target=self._carry_out, args=(relief,), name="ohlcache-relief", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # no memory for another stack: better here than not at all
+            self._carry_out(relief)
+
+    def _carry_out(self, relief: Relief) -> None:
+        self._inside.is_relief = True
+        try:
+            relief.run()
+        finally:
+            self._inside.is_relief = False
+            self._conclude(relief)
+
+    def _conclude(self, relief: Relief) -> None:
+        with self._lock:
+            if self._current is relief:
+                self._current = None
+                self._judge(relief)
+            elif relief.written_off is not None:
+                self._hanging.pop(relief.written_off.free, None)
+            self.counts["reliefs"] += 1
+            self.steps += relief.steps
+            self._reputation.note(relief.steps)
+            new_errors = []
+            for step in relief.steps:
+                self.recovered[step.name] += step.recovered
+                self.seconds[step.name] += step.seconds
+                if step.error is not None:
+                    self.errors[step.name] += 1
+                    new_errors += [step] if self.errors[step.name] == 1 else []
+        for step in new_errors:
+            _log.warning(
+                "pressure callback %r raised %s: the others go on; further errors are counted "
+                "in stats()",
+                step.name,
+                step.error,
+            )
+
+    def _judge(self, relief: Relief) -> None:
+        if not relief.asks_everybody:
+            return
+        if not relief.is_in_vain:
+            self._in_vain = 0
+            return
+        self.counts["in_vain"] += 1
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._in_vain)
+        self._in_vain += 1
+        self._resume = (self._clock() + pause, relief.after * _GROWN)
+
+    def _is_put_off(self) -> bool:
+        moment, rss = self._resume
+        return self._in_vain > 0 and self._clock() < moment and self._read().rss < rss
+
+    def _under_way(self) -> Relief | None:
+        """The relief at work."""
+        current = self._current
+        return None if current is None or current.done.is_set() else current
+
+    def _write_off(self) -> None:
+        """Give up a relief that hangs in a step."""
+        with self._lock:
+            current = self._under_way()
+            asking = current.asking if current is not None else None
+            if current is None or asking is None or self._clock() - asking[1] < HANGS_AFTER:
+                return
+            way = current.written_off = asking[0]
+            self._hanging[way.free] = way.name
+            self._current = None
+            self.counts["written_off"] += 1
+        _log.warning(
+            "pressure callback %r has not returned for %.0f s: it is not asked again before it "
+            "does; have it return soon",
+            way.name,
+            HANGS_AFTER,
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """Reliefs by outcome; bytes recovered, seconds and errors by way; the newest steps.
+
+        maps_large_pieces: whether the allocator has been told to return them at once.
+        """
+        return {
+            **{name: self.counts[name] for name in _COUNTED},
+            "seconds": dict(self.seconds),
+            "recovered_bytes": dict(self.recovered),
+            "errors": dict(self.errors),
+            "hanging": self.hanging,
+            "maps_large_pieces": self.maps_large_pieces,
+            "steps": [asdict(step) for step in list(self.steps)],
+        }
+
+
+_COUNTED = ("reliefs", "in_vain", "put_off", "reentered", "written_off")

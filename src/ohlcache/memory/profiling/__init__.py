@@ -1,0 +1,1 @@
+"""What single functions do to the memory of the process: see ``ohlcache.memory.profiler``."""
