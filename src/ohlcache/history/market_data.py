@@ -41,7 +41,7 @@ from ohlcache.history.properties import checked as checked_properties
 from ohlcache.history.properties import describing
 from ohlcache.history.reading import Series
 from ohlcache.history.repair import repair
-from ohlcache.history.reporting import report, report_chunks
+from ohlcache.history.reporting import report, report_chunks, report_live, report_prefetch
 from ohlcache.history.reports import (
     RepairReport,
     SeriesInfo,
@@ -610,6 +610,9 @@ class MarketData(Closing):
         report(self._holder, self._reader, self._fetcher, readings)
         if self._store.chunks is not None:
             report_chunks(self._store.chunks.stats(), readings)
+        if self._reader.prefetcher is not None:
+            report_prefetch(self._reader.prefetcher.stats(), readings)
+        report_live(self._live.stats(), readings)
 
     def drop_decoded(self, nbytes: int) -> int:
         """Free memory: decoded candles are dropped, those not read for longest first.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from heapq import nlargest
+from typing import Any
 
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.holder import Holder
@@ -38,6 +39,19 @@ def report_chunks(stats: Mapping[str, int], readings: Readings) -> None:
     for counted, count in stats.items():
         if counted.startswith(_ERROR):
             readings.add(metrics.CACHE_TIER_ERRORS, count, "l2", counted.removeprefix(_ERROR))
+
+
+def report_prefetch(stats: Mapping[str, Any], readings: Readings) -> None:
+    """Add the figures of what is loaded ahead of reads."""
+    for outcome in ("used", "late", "wasted"):
+        readings.add(metrics.HISTORY_PREFETCHED_BYTES, stats[f"{outcome}_bytes"], outcome)
+    readings.add(metrics.HISTORY_PREFETCH_REQUESTS, stats["requests"])
+
+
+def report_live(stats: Mapping[str, Any], readings: Readings) -> None:
+    """Add the figures of streams that are followed."""
+    readings.add(metrics.HISTORY_LIVE_CANDLES, stats.get("candles", 0))
+    readings.add(metrics.HISTORY_LIVE_DROPS, stats.get("drops", 0))
 
 
 def _report_requests(fetcher: Fetcher, readings: Readings) -> None:

@@ -152,6 +152,22 @@ HISTORY_REJECTED = Metric(
     "ohlcache_history_rejected_rows", "counter", "Rows of sources that cannot be candles."
 )
 
+HISTORY_PREFETCHED_BYTES = Metric(
+    "ohlcache_history_prefetched_bytes",
+    "counter",
+    "Candles decoded ahead of reads, by outcome: used, late, wasted.",
+    "bytes",
+    ("outcome",),
+)
+HISTORY_PREFETCH_REQUESTS = Metric(
+    "ohlcache_history_prefetch_requests", "counter", "Requests to sources ahead of reads."
+)
+HISTORY_LIVE_CANDLES = Metric(
+    "ohlcache_history_live_candles", "counter", "Candles stored as they closed."
+)
+HISTORY_LIVE_DROPS = Metric(
+    "ohlcache_history_live_drops", "counter", "Connections to streams of candles that broke."
+)
 
 MEMORY_RESIDENT_BYTES = Metric(
     "ohlcache_memory_resident_bytes", "gauge", "Resident set size of the process.", "bytes"

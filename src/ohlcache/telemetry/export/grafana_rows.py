@@ -102,6 +102,9 @@ ROWS = (
             _chart("Series dropped for room", metrics.HISTORY_EVICTIONS),
             _chart("Requests", metrics.HISTORY_REQUESTS, metrics.HISTORY_REQUEST_ERRORS),
             _chart("Candles fetched", metrics.HISTORY_CANDLES, metrics.HISTORY_REJECTED),
+            _chart("Decoded ahead of reads", metrics.HISTORY_PREFETCHED_BYTES),
+            _chart("Requests ahead of reads", metrics.HISTORY_PREFETCH_REQUESTS),
+            _chart("Live candles", metrics.HISTORY_LIVE_CANDLES, metrics.HISTORY_LIVE_DROPS),
         ),
     ),
     Row(

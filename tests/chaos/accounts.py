@@ -1,0 +1,121 @@
+"""What a crew did to a store, and whether what was read of it can be.
+
+A slot holds the mark of a write. A read may give a mark unless another write of the slot began
+after the marked one was acknowledged, and was itself acknowledged before the read began: then that
+write was lost, or the read is stale. A write whose writer was killed may have been done or not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+
+import ohlcache
+from conftest import T0
+
+from .crew import Plan
+from .marked import SHARED, TIMEFRAME, candles, grown, growing, marks_in, slots
+
+_LONG_AGO, _NEVER = float("-inf"), float("inf")
+
+
+def seconds(default: float) -> float:
+    """For how long a crew works: ``OHLCACHE_CHAOS_SECONDS``, or as long as a suite can bear."""
+    return float(os.environ.get("OHLCACHE_CHAOS_SECONDS", default))
+
+
+def fill(plan: Plan) -> None:
+    """Give every slot its first candles, of mark 0."""
+    with ohlcache.open(plan.location, settings=plan.settings) as md:
+        for slot in slots(plan.writers):
+            md.write(slot.symbol, TIMEFRAME, candles(slot.start, 0, slot.rows))
+        for writer in range(plan.writers):
+            md.append(growing(writer), TIMEFRAME, candles(T0, 0, 1))
+
+
+@contextmanager
+def at_work(plan: Plan) -> Iterator[subprocess.Popen]:
+    """A crew that has begun; it is done, and nobody of it has failed, when this ends."""
+    fill(plan)
+    tests = str(Path(__file__).parents[1])
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), tests]))
+    command = [sys.executable, "-m", "chaos.crew", json.dumps(plan._asdict())]
+    environment = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as crew:
+        try:
+            yield crew
+            assert crew.wait(plan.seconds + 60) == 0
+        finally:
+            crew.kill()
+    errors = [file.read_text() for file in Path(plan.folder).glob("error-*")]
+    assert not errors, "\n".join(errors)
+
+
+class Accounts:
+    """The notes of all members."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._done = defaultdict(list)  # slot -> (ended, began) of the acknowledged writes
+        self._ended = defaultdict(lambda: {0: _LONG_AGO})  # slot -> mark -> when
+        self.reads = []
+        for log in Path(plan.folder).glob("log-*"):
+            for line in log.read_text().splitlines():
+                self._take(*json.loads(line))
+        self._begun = {}
+        for slot, writes in self._done.items():
+            writes.sort()
+            self._begun[slot] = list(accumulate((began for _, began in writes), max))
+
+    @property
+    def acknowledged(self) -> int:
+        return sum(map(len, self._done.values()))
+
+    def _take(self, what, *rest):
+        if what == "read":
+            self.reads.append(rest)
+        elif what == "began":
+            slot, mark, _ = rest
+            self._ended[slot].setdefault(mark, _NEVER)
+        else:
+            slot, mark, began, ended = rest
+            self._ended[slot][mark] = ended
+            self._done[slot].append((ended, began))
+
+    def is_possible(self, slot: str, mark: int, moment: float) -> bool:
+        """Whether a read that began at a moment may have given this mark."""
+        if mark not in self._ended[slot]:
+            return False
+        earlier = bisect_left(self._done[slot], (moment, _LONG_AGO))
+        return not earlier or self._begun[slot][earlier - 1] <= self._ended[slot][mark]
+
+    def impossible_reads(self) -> list[tuple[str, int, float]]:
+        return [
+            (slot, mark, moment)
+            for marks, moment in self.reads
+            for slot, mark in marks.items()
+            if not self.is_possible(slot, mark, moment)
+        ]
+
+    def check_store(self, md: ohlcache.MarketData) -> None:
+        """Everything acknowledged is there, whole, and nothing is damaged."""
+        found = {}
+        for symbol in SHARED:
+            of = [slot for slot in slots(self._plan.writers) if slot.symbol == symbol]
+            found |= marks_in(md.candles(symbol, TIMEFRAME, as_="numpy"), of)
+        for symbol in map(growing, range(self._plan.writers)):
+            found[symbol] = grown(md.candles(symbol, TIMEFRAME, as_="numpy")) - 1
+        lost = {
+            slot: mark for slot, mark in found.items() if not self.is_possible(slot, mark, _NEVER)
+        }
+        assert not lost
+        report = md.verify()
+        assert report.ok, report.problems

@@ -1,0 +1,21 @@
+"""SIGKILL of writers and readers of one store, again and again, while the others go on."""
+
+from __future__ import annotations
+
+import ohlcache
+from history.conftest import location  # noqa: F401  # of each database there is
+
+from .accounts import Accounts, at_work, seconds
+from .crew import Plan
+
+
+def test_what_was_acknowledged_is_there_and_no_read_is_torn(location, tmp_path):
+    plan = Plan(str(location), {}, str(tmp_path), seconds(8))
+    with at_work(plan) as crew:
+        kills = int(crew.stdout.read())
+    accounts = Accounts(plan)
+    assert not accounts.impossible_reads()
+    with ohlcache.open(location) as md:
+        accounts.check_store(md)
+    print(f"{kills} kills, {accounts.acknowledged} writes, {len(accounts.reads)} reads")
+    assert min(kills, accounts.acknowledged, len(accounts.reads)) > 3 * plan.seconds
