@@ -22,7 +22,7 @@ import ohlcache
 import ohlcache.runtime  # so that a member loses no time on imports
 from conftest import MINUTE, T0
 
-from .marked import SHARED, TIMEFRAME, candles, grown, growing, marks_in, slots
+from .marked import SHARED, TIMEFRAME, candles, growing, grown, marks_in, slots
 
 _MARKS = 1_000_000  # of each member: more than it will ever write
 
@@ -74,7 +74,9 @@ class Member:
         while self._goes_on():
             slot = self.random.choice(mine)
             data = candles(slot.start, mark, slot.rows)
-            self._noted(slot.name, mark, lambda slot=slot, data=data: md.write(slot.symbol, TIMEFRAME, data))
+            self._noted(
+                slot.name, mark, lambda slot=slot, data=data: md.write(slot.symbol, TIMEFRAME, data)
+            )
             candle = candles(T0 + length * MINUTE, length, 1)
             self._noted(symbol, length, lambda candle=candle: md.append(symbol, TIMEFRAME, candle))
             mark += 1
@@ -87,17 +89,18 @@ class Member:
         self._note("ended", slot, mark, began, time.monotonic())
 
     def _read(self, md: ohlcache.MarketData) -> None:
-        holds = self.number % 2  # every other one decodes anew for each read
-        mine = {symbol: [] for symbol in SHARED}
-        for slot in slots(self.plan.writers):
-            mine[slot.symbol].append(slot)
+        every = slots(self.plan.writers)
         while self._goes_on():
-            if not holds:
+            if self.number % 2:
+                views = [[slot] for slot in every]  # covered, so that memory answers
+            else:
+                views = [[slot for slot in every if slot.symbol == symbol] for symbol in SHARED]
                 md.drop_decoded(2**40)
-            for symbol, of in mine.items():
+            for view in views:
                 began = time.monotonic()
-                read = md.candles(symbol, TIMEFRAME, as_="numpy")
-                self._note("read", marks_in(read, of), began)
+                end = max(slot.end for slot in view)
+                read = md.candles(view[0].symbol, TIMEFRAME, view[0].start, end, as_="numpy")
+                self._note("read", marks_in(read, view), began)
             symbol = growing(self.random.randrange(self.plan.writers))
             began = time.monotonic()
             read = md.candles(symbol, TIMEFRAME, as_="numpy")
@@ -132,7 +135,7 @@ class Crew:
             return
         try:
             Member(self._plan, number, life, self._until).work()
-        except BaseException:
+        except BaseException:  # noqa: BLE001  # a child must not go on as its parent; it is told
             (Path(self._plan.folder) / f"error-{life}").write_text(traceback.format_exc())
             os._exit(1)
         os._exit(0)

@@ -33,6 +33,10 @@ class Slot(NamedTuple):
     def name(self) -> str:
         return f"{self.symbol}@{self.start}"
 
+    @property
+    def end(self) -> int:
+        return self.start + self.rows * MINUTE
+
 
 class Torn(AssertionError):
     """A read that is not made of whole writes."""
@@ -47,7 +51,7 @@ def slots(writers: int) -> list[Slot]:
                 found.append(Slot(symbol, owner, _BORDER + place * MINUTE, rows))
             found.append(Slot(symbol, owner, _BORDER + (-15_000 + 2_000 * owner) * MINUTE, 1_500))
         found.append(Slot(symbol, None, _BORDER - 500 * MINUTE, 2_000))
-    return found
+    return sorted(found, key=lambda slot: slot.start)
 
 
 def candles(start: int, mark: int, rows: int) -> dict[str, np.ndarray]:
@@ -68,8 +72,7 @@ def marks_in(read: dict[str, np.ndarray], of: list[Slot]) -> dict[str, int]:
     _check_rows(read, times, marks)
     found = {}
     for slot in of:
-        end = slot.start + slot.rows * MINUTE
-        low, high = np.searchsorted(times, (slot.start, end))
+        low, high = np.searchsorted(times, (slot.start, slot.end))
         here = marks[low:high]
         if high - low != slot.rows or here.min() != here.max():
             seen = dict(zip(*np.unique(here, return_counts=True), strict=True))
