@@ -35,7 +35,7 @@ from ohlcache.history.reports import (
 from ohlcache.history.store import Store
 from ohlcache.history.verify import Progress, verify
 from ohlcache.history.walk import Reader, Request, unknown_series
-from ohlcache.reclaim import DECODED, offer
+from ohlcache.reclaim import DECODED, account, offer
 from ohlcache.sources.protocol import Source
 from ohlcache.telemetry import Readings, registry
 
@@ -73,6 +73,7 @@ class MarketData(Closing):
         _opened.add(self)
         registry.register(self.report)
         offer("drop decoded candles", DECODED, self.drop_decoded)
+        account(self.held_bytes)
 
     def _make_threads(self) -> None:
         self._threads = ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="ohlcache-read")
@@ -384,7 +385,7 @@ class MarketData(Closing):
         return {
             "reads": dict(self._reader.counts),
             "memory": {
-                "bytes": self._holder.nbytes + self._reader.derived_bytes,
+                "bytes": self.held_bytes(),
                 "evictions": self._holder.evictions,
             },
             "fetch": dict(self._fetcher.counts) if self._fetcher else {},
@@ -394,6 +395,10 @@ class MarketData(Closing):
     def report(self, readings: Readings) -> None:
         """Add what telemetry collects of these candles."""
         report(self._holder, self._reader, self._fetcher, readings)
+
+    def held_bytes(self) -> int:
+        """Bytes of memory that decoded candles take."""
+        return self._holder.nbytes + self._reader.derived_bytes
 
     def drop_decoded(self, nbytes: int) -> int:
         """Free memory: decoded candles are dropped, those not read for longest first.
