@@ -11,6 +11,7 @@ import os
 import threading
 import tracemalloc
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -603,7 +604,9 @@ def test_the_profiler_itself_is_not_seen(monkeypatch):
 
     nothing()
     nothing()
-    assert nothing.profile.types == nothing.profile.lines == ()
+    assert not nothing.profile.types
+    # A library that counts collections may allocate a little of its own meanwhile.
+    assert not [line for line in nothing.profile.lines if "ohlcache" in Path(line.file).parts]
     assert abs(nothing.profile.growth_bytes) < MB
     assert abs(nothing.profile.python_retained_bytes) < 1_000
 
