@@ -4,6 +4,7 @@ It stands between the parts that hold much memory (cache, candles in memory; lat
 slices) and whoever watches over the memory of the process: they need not know each other.
 
     offer("drop decoded candles", DECODED, self.drop)  # by a part
+    account(self.held_bytes)                           # by a part
     announce(nbytes)                                   # by a part, before it grows
     watch(self.make_room)                              # by the watcher
 """
@@ -17,6 +18,7 @@ from typing import NamedTuple
 from weakref import WeakMethod
 
 Free = Callable[[int], int]
+Account = Callable[[], int]
 Watcher = Callable[[int], None]
 
 # The order in which memory is taken back: what costs its owner least to miss goes first.
@@ -34,9 +36,10 @@ class Reclaimer(NamedTuple):
     free: Free
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a finaliser may run, and offer memory, anywhere
 _offers: list[tuple[str, int, WeakMethod[Free]]] = []
-_watcher: Watcher | None = None
+_accounts: list[WeakMethod[Account]] = []
+_watchers: tuple[Watcher, ...] = ()
 
 os.register_at_fork(
     before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
@@ -63,13 +66,44 @@ def offers() -> list[Reclaimer]:
     return sorted(found, key=lambda reclaimer: reclaimer.order)
 
 
+def account(held: Account) -> None:
+    """Tell by ``held``, a method that is forgotten with its object, the bytes held on purpose.
+
+    It is asked every few seconds by whoever watches the memory, so it must be quick and wait for
+    nobody.
+    """
+    with _lock:
+        _accounts.append(WeakMethod(held))
+
+
+def held_bytes() -> int:
+    """The bytes that all parts together hold on purpose, by their own account."""
+    living, held = [], 0
+    with _lock:
+        for reference in _accounts:
+            ask = reference()
+            if ask is not None:
+                living.append(reference)
+                held += ask()
+        _accounts[:] = living
+    return held
+
+
 def announce(nbytes: int) -> None:
-    """So many bytes are about to be taken; returns when the watcher, if any, has made room."""
-    if _watcher is not None:
-        _watcher(nbytes)
+    """So many bytes are about to be taken; returns when the watchers, if any, have made room."""
+    for watcher in _watchers:
+        watcher(nbytes)
 
 
-def watch(watcher: Watcher | None) -> None:
-    """Have announcements come to ``watcher``, in the thread that makes them; None ends it."""
-    global _watcher  # noqa: PLW0603  # one for the process is what this is about
-    _watcher = watcher
+def watch(watcher: Watcher) -> None:
+    """Have announcements come to ``watcher``, in the thread that makes them."""
+    global _watchers  # noqa: PLW0603  # of the process is what this is about
+    with _lock:
+        _watchers = (*_watchers, watcher)
+
+
+def unwatch(watcher: Watcher) -> None:
+    """Have them come to it no more; nothing happens where they do not."""
+    global _watchers  # noqa: PLW0603  # as above
+    with _lock:
+        _watchers = tuple(one for one in _watchers if one != watcher)

@@ -581,7 +581,7 @@ class TestMemoryBound:
             (size,) = announced
             assert size >= 3_000_000
         finally:
-            reclaim.watch(None)
+            reclaim.unwatch(announced.append)
 
     def test_a_cache_offers_to_free_memory_until_it_is_gone(self, make_cache):
         cache = make_cache("memory")

@@ -130,6 +130,25 @@ def test_what_exists_is_not_overwritten(cli, script, tmp_path, option):
     assert (tmp_path / "mine").read_text() == "dear to me"
 
 
+def test_our_own_earlier_recording_is_replaced(cli, script, tmp_path):
+    assert "replaced" not in cli("memory", "profile", script).out
+    again = cli("memory", "profile", script)
+    assert again.code == 0
+    assert "an earlier script.memray was replaced" in again.out
+    (tmp_path / "script.memray").write_text("dear to me")
+    assert cli("memory", "profile", script).code == 1
+    assert (tmp_path / "script.memray").read_text() == "dear to me"
+
+
+def test_frames_of_who_runs_and_imports_the_script_are_left_out(cli, script):
+    script.write_text("import json.tool, decimal, difflib\nfilled = bytearray(3_000_000)\n")
+    held = cli("memory", "profile", "--json", script).document["allocators"]
+    assert (held[0]["file"], held[0]["line"]) == (str(script), 2)
+    others = ("/memray/", "<frozen ", "pathlib.py")
+    assert not [each for each in held if any(other in each["file"] for other in others)]
+    assert (str(script), 1) in {(each["file"], each["line"]) for each in held}
+
+
 def test_a_script_that_is_not_there_is_a_wrong_use(cli):
     ended = cli("memory", "profile", "absent.py")
     assert ended.code == 2

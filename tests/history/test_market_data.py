@@ -439,8 +439,27 @@ def test_what_decoding_will_take_is_announced_once(md):
         md.candles(*BTC)
         md.candles(*BTC, T0, T0 + DAY)
     finally:
-        reclaim.watch(None)
+        reclaim.unwatch(announced.append)
     assert announced == [40_000 * 8 * 7]
+
+
+def test_runs_that_have_to_move_are_announced_too(md):
+    announced = []
+    md.write(*BTC, make_block(80_000))
+    md.candles(*BTC, T0 + 40 * DAY, T0 + 41 * DAY)
+    held = md.held_bytes()
+    reclaim.watch(announced.append)
+    try:
+        md.candles(*BTC)  # longer at its beginning
+        whole = md.held_bytes()
+        md.write(*BTC, [[T0, 1, 1, 1, 1, 1]])  # before the end of what is decoded
+        md.candles(*BTC)
+    finally:
+        reclaim.unwatch(announced.append)
+    longer, changed = announced
+    assert longer >= 80_000 * 8 * 7
+    assert longer > whole - held
+    assert changed >= whole
 
 
 def test_reads_are_reported_by_result_and_series(md):

@@ -70,6 +70,14 @@ def test_nothing_is_left_behind_and_starting_twice_measures_once():
     assert pauses.totals().collections == 1
 
 
+def test_callbacks_that_someone_cleared_stop_nothing():
+    before = list(gc.callbacks)
+    with GcPauses():
+        gc.callbacks.clear()
+    assert gc.callbacks == []
+    gc.callbacks[:] = before
+
+
 def test_started_again_it_goes_on_counting():
     pauses = GcPauses()
     for _ in range(2):

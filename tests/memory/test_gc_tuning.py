@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memory.alone import alone
 from ohlcache.memory.gc_meter import PauseMeter
 from ohlcache.memory.gc_pauses import GcPauses
 from ohlcache.memory.gc_trial import PAIRS, Pair, Window, judge
@@ -316,10 +317,10 @@ def making_cycles():
         (calculating, None, "waiting: 0.00% of the time goes into pauses, little to gain"),
     ],
 )
+@alone
 def test_real_work(work, is_kept, told):
     clock = Examined()
     gc.collect()
-    gc.freeze()  # what the test run holds is not what is measured
     gc.callbacks.insert(0, clock.notice)
     try:
         with GcPauses(clock) as pauses:

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,6 +84,41 @@ def test_the_rate_is_that_of_the_leak(name):
     assert found.bytes_per_hour == pytest.approx(grown * MB, rel=0.2)  # in an hour
 
 
+@pytest.mark.parametrize("share", [0.9, 0.95, 0.98])
+@pytest.mark.parametrize("seed", range(3))
+def test_growth_that_has_just_stopped_is_no_leak(share, seed):
+    found = assess_leak(TIMES, shaken(800 * np.minimum(X / share, 1), seed, noise=0.5))
+    assert not found.leaking
+    assert "stopped growing" in found.why
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_few_loads_at_random_are_no_leak(seed):
+    loads = np.random.default_rng([seed, 3]).random(8)
+    grown = 30 * np.searchsorted(np.sort(loads), X)
+    assert not assess_leak(TIMES, shaken(grown, seed, noise=1.0)).leaking
+
+
+@pytest.mark.parametrize(
+    ("samples", "interval", "is_leak", "is_sure"),
+    [(30, 1, False, False), (60, 1, True, False), (120, 1, True, False), (20, 60, True, True)],
+)
+def test_what_was_seen_briefly_is_less_sure(samples, interval, is_leak, is_sure):
+    at = np.arange(samples)
+    found = assess_leak(interval * at, MB * (300 + at))
+    assert found.leaking == is_leak
+    assert (found.confidence >= 0.5) == is_sure
+
+
+def test_times_may_be_datetimes():
+    from_seconds = assess_leak(TIMES, shaken(80 * X))
+    times = pd.date_range("2026-01-01", periods=N, freq="10s", tz="UTC")
+    for moments in (times, list(times.to_pydatetime()), [one.isoformat() for one in times]):
+        found = assess_leak(moments, shaken(80 * X))
+        assert found.leaking
+        assert found.bytes_per_hour == pytest.approx(from_seconds.bytes_per_hour)
+
+
 def test_the_reason_gives_rate_and_time():
     found = assess_leak(TIMES, shaken(80 * X, noise=0.0))
     assert found.why == (
@@ -96,6 +132,32 @@ def test_growth_that_known_caches_hold_is_no_leak():
     assert assess_leak(TIMES, shaken(filling)).leaking
     assert not assess_leak(TIMES, shaken(filling), held_bytes=MB * filling).leaking
     assert assess_leak(TIMES, shaken(filling + 50 * X), held_bytes=MB * filling).leaking
+
+
+HELD = {
+    "line": 300 * X,
+    "bounded": 300 * np.minimum(X / 0.3, 1),
+    "bounded late": 300 * np.minimum(X / 0.8, 1),
+    "saturates": 300 * -np.expm1(-5 * X),
+    "sawtooth": 3.0 * (AT % 100),
+    "steps": 50 * np.floor(6 * X),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+@pytest.mark.parametrize("missed", [0.04, 0.25])
+def test_what_the_accounts_of_caches_miss_is_no_leak(name, missed):
+    held = HELD[name]
+    found = assess_leak(TIMES, shaken(held * (1 + missed)), held_bytes=MB * held)
+    assert not found.leaking, found.why
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_leak_beside_a_filling_cache_is_found(name):
+    held = HELD[name]
+    found = assess_leak(TIMES, shaken(1.04 * held + 110 * X), held_bytes=MB * held)
+    assert found.leaking, found.why
+    assert 90 * MB < found.bytes_per_hour < 150 * MB
 
 
 def test_growth_too_small_to_matter_is_no_leak():

@@ -6,6 +6,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ohlcache.memory.address_space import AddressSpace
 from ohlcache.memory.limits import Bound, _cgroup_bounds, limit_in_force
 from ohlcache.memory.usage import Usage, read_usage
 
@@ -125,6 +126,74 @@ def test_file_cache_that_can_be_dropped_is_room(groups):
     groups.limit("", 1000 * MB, taken=950 * MB, droppable=450 * MB)
 
     assert groups.limit_for(rss=100 * MB).bytes == 600 * MB
+
+
+@each_version
+def test_a_mount_that_shows_a_part_of_the_groups_is_followed_from_there(groups):
+    mounted = groups.mounts.read_text().replace(" / /", " /docker/abc /")
+    groups.mounts.write_text(mounted.replace(" /docker/abc /proc", " / /proc"))
+    groups.member_of("/docker/abc/job")
+    groups.limit("", "max" if groups.version == 2 else 2**62)
+    groups.limit("job", 512 * MB)
+
+    assert groups.limit_for().bytes == 512 * MB
+
+
+@each_version
+def test_spaces_in_the_mount_and_blank_lines_are_read(groups):
+    spaced = groups.root.with_name("c group")
+    groups.mounts.write_text(
+        groups.mounts.read_text().replace(str(groups.root), str(spaced).replace(" ", "\\040"))
+        + "\n"
+    )
+    groups.root = spaced
+    groups.member_of("/a")
+    groups.membership.write_text(groups.membership.read_text() + "\n")
+    groups.limit("a", 300 * MB)
+
+    assert groups.limit_for().bytes == 300 * MB
+
+
+def test_where_a_group_is_slowed_down_is_a_limit(tmp_path):
+    groups = Groups(tmp_path, 2)
+    groups.member_of("/a")
+    groups.limit("a", "max")
+    (groups.root / "a" / "memory.high").write_text(f"{200 * MB}\n")
+
+    limit = groups.limit_for()
+
+    assert limit.bytes == 200 * MB
+    assert "memory.high" in limit.source
+
+
+# -- address space --------------------------------------------------------------------------------
+
+
+def address_space_left(readings_mb):
+    """The limit on RSS after readings of (RSS, virtual), with RLIMIT_AS at 2048 MB."""
+    space = AddressSpace(lambda usage: usage.virtual)
+    bound = Bound("RLIMIT_AS", 2048 * MB, space.counted)
+    return [
+        bound.for_rss(Usage(rss * MB, virtual * MB)).bytes // MB for rss, virtual in readings_mb
+    ]
+
+
+def test_the_limit_does_not_follow_what_reliefs_free_and_leave_mapped():
+    assert address_space_left([(1000, 1950), (900, 1950), (700, 1950)]) == [1098] * 3
+    # Holes that were filled again are no loss either, nor what comes and is used at once.
+    assert address_space_left([(1000, 1950), (700, 1950), (1000, 1950), (1050, 2000)]) == [1098] * 4
+
+
+def test_address_space_that_is_taken_anew_lowers_the_limit_until_it_is_given_back():
+    assert address_space_left([(1000, 1500), (1000, 2000), (1000, 1500)]) == [1548, 1048, 1548]
+    assert address_space_left([(500, 1000), (500, 1500), (1000, 1500)]) == [1548, 1048, 1548]
+
+
+@given(st.lists(st.tuples(st.integers(1, 1000), st.integers(0, 1000)), min_size=1, max_size=20))
+def test_address_space_is_never_less_than_is_there(readings):
+    space = AddressSpace(lambda usage: usage.virtual)
+    for rss, gap in readings:
+        assert rss <= space.counted(Usage(rss, rss + gap)) <= rss + gap
 
 
 def test_without_control_groups_there_is_no_bound(tmp_path):

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import ohlcache
+from memory.alone import alone
 from memory.conftest import MB
 from ohlcache import reclaim
 from ohlcache.cache import CacheManager
 from ohlcache.memory import MemoryManager, get_memory_manager
 from ohlcache.memory import process as memory_process
-from ohlcache.memory.held import held_bytes
 from ohlcache.memory.usage import read_usage
 from ohlcache.settings import MemorySettings
 from ohlcache.telemetry import vocabulary as metrics
@@ -96,6 +96,89 @@ def test_a_sample_is_kept_at_each_interval_however_often_it_looks(process, make_
         while process.now < began + 100:
             process.now += manager._look()
         assert 19 <= manager._monitor.samples.taken - before <= 21
+
+
+def test_a_reporter_that_hangs_does_not_keep_it_from_seeing_pressure(process, make_manager):
+    class Reporter:
+        def report(self, readings):
+            come_back.wait(WAIT)
+
+    come_back, reporter = threading.Event(), Reporter()
+    registry.register(reporter.report)
+    part = process.part(900)
+    manager = make_manager(1000)
+    manager.on_pressure(part.free)
+    try:
+        with manager:
+            wait_for(lambda: process.rss < 800 * MB)
+    finally:
+        come_back.set()
+
+
+def test_pressure_is_relieved_before_anybody_is_asked_what_it_holds(process):
+    def held():
+        come_back.wait(WAIT)
+        return 0
+
+    come_back, part = threading.Event(), process.part(900)
+    manager = MemoryManager(
+        MemorySettings(limit_mb=1000),
+        read=process.read,
+        clock=process.clock,
+        bounds=lambda usage: [],
+        held=held,
+    )
+    manager.on_pressure(part.free)
+    manager.start()
+    try:
+        wait_for(lambda: process.rss < 800 * MB)
+    finally:
+        come_back.set()
+        manager.stop()
+
+
+def test_a_signal_handler_may_stop_what_is_being_started(process, make_manager):
+    manager, done = make_manager(1000), threading.Event()
+
+    def start_and_stop():
+        with manager._starting, manager._pauses._starting, memory_process._lock:
+            manager.stop()  # as a handler would, in the thread that it interrupts
+            manager.start()
+            get_memory_manager()
+            manager.stop()
+        done.set()
+
+    threading.Thread(target=start_and_stop, daemon=True).start()
+
+    assert done.wait(WAIT)
+    assert not manager.is_started
+
+
+def test_of_two_managers_each_takes_leave_for_itself_alone(process, make_manager):
+    part = process.part(700)
+    one, other = make_manager(1000), make_manager(100_000)
+    one.on_pressure(part.free)
+
+    with one:
+        with other:
+            pass
+        reclaim.announce(500 * MB)
+
+    assert process.rss + 500 * MB <= 900 * MB
+
+
+def test_what_others_set_of_the_collector_meanwhile_is_theirs(make_manager):
+    before = gc.get_threshold()
+    callbacks = list(gc.callbacks)
+    manager = make_manager().start(gc_tuning=True)
+    try:
+        gc.set_threshold(1234, 5, 6)
+        gc.callbacks.clear()
+        manager.stop()
+        assert gc.get_threshold() == (1234, 5, 6)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks[:] = callbacks
 
 
 # -- watching -------------------------------------------------------------------------------------
@@ -242,16 +325,17 @@ def test_starting_and_stopping_again_and_again(make_manager):
     assert manager._pauses._called not in gc.callbacks
 
 
+@alone
 def test_a_leak_is_reported_with_its_suspects(process, make_manager):
     manager = make_manager(2000)
     noise = np.random.default_rng(1)
     for _ in range(360):
         process.now += 10
         process.fixed += int(MB * (1 + noise.normal()))
-        manager._monitor.look()
+        manager._see()
 
     first = manager.health()
-    leaked = [[number] for number in range(200_000)]
+    leaked = [[number] for number in range(50_000)]
     process.now += 100
     health = manager.health()
 
@@ -273,7 +357,7 @@ def test_a_filling_cache_is_no_leak(process, make_manager):
         process.now += 10
         process.accounted = step * MB
         process.fixed = int(200 * MB + process.accounted + 2 * MB * noise.normal())
-        manager._monitor.look()
+        manager._see()
 
     health = manager.health()
 
@@ -283,13 +367,13 @@ def test_a_filling_cache_is_no_leak(process, make_manager):
 
 
 def test_what_caches_and_candles_hold_is_known(tmp_path):
-    before = held_bytes()
+    before = reclaim.held_bytes()
     with CacheManager({"cache": {}}) as cache, ohlcache.open(tmp_path) as md:
         cache.set("key", b"x" * MB)
-        in_cache = held_bytes() - before
+        in_cache = reclaim.held_bytes() - before
         md.write("A/B", "1m", [[0, 1, 1, 1, 1, 1], [60_000, 1, 1, 1, 1, 1]])
         md.candles("A/B", "1m", 0, 120_000)
-        in_all = held_bytes() - before
+        in_all = reclaim.held_bytes() - before
 
     assert MB <= in_cache < 1.1 * MB
     assert in_all >= in_cache + 2 * 6 * 8
@@ -301,7 +385,7 @@ def test_steady_memory_is_excellent(process, make_manager):
     for _ in range(360):
         process.now += 10
         process.fixed = int(200 * MB + 2 * MB * noise.normal())
-        manager._monitor.look()
+        manager._see()
 
     health = manager.health()
 
@@ -343,6 +427,27 @@ def test_optimize_gives_back_real_memory():
     assert names == ["garbage collection", "free memory of the allocator"]
     assert report.steps[0].recovered > 48 * MB
     assert any("not compressed" in note for note in report.notes)
+
+
+def test_optimize_during_a_relief_takes_no_more_than_the_relief_needs(process, make_manager):
+    held_up, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        held_up.set()
+        go_on.wait(WAIT)
+
+    part = process.part(900)
+    manager = make_manager(1000)
+    manager.on_pressure(hold, order=1)
+    manager.on_pressure(part.free)
+    with manager:
+        assert held_up.wait(WAIT)
+        optimizing = threading.Thread(target=manager.optimize)
+        optimizing.start()
+        go_on.set()
+        optimizing.join(WAIT)
+
+    assert process.rss == 768 * MB
 
 
 def test_under_pressure_optimize_asks_everybody_and_tells_what_failed(process, make_manager):
@@ -439,18 +544,39 @@ def test_where_memory_is_short_large_pieces_leave_no_holes():
 # -- forks ----------------------------------------------------------------------------------------
 
 FORKING = """
-import os, sys, threading
+import gc, os, sys, threading
 from ohlcache import reclaim
-from ohlcache.memory import get_memory_manager
+from ohlcache.memory import get_memory_manager, process
 
-manager = get_memory_manager(memory_limit_mb=10_000).start()
-while not manager.stats()["samples"]:
+found = gc.get_threshold(), list(gc.callbacks)
+gc.set_threshold(500, 9, 9)
+manager = get_memory_manager(memory_limit_mb=10_000).start(gc_tuning=True)
+manager.on_pressure(lambda: 1 / 0, name="broken")
+manager._pressure.request(0).done.wait()
+reclaim.announce(2**21)
+gc.collect()
+while not manager.stats()["samples"] or not manager.stats()["pressure"]["errors"]:
     threading.Event().wait(0.01)
+locked = threading.Event()
+def lock():
+    with process._lock, manager._starting, manager._pauses._starting, manager._tuning._lock:
+        locked.set()
+        threading.Event().wait()
+threading.Thread(target=lock, daemon=True).start()
+locked.wait()
 child = os.fork()
 if child == 0:
     assert get_memory_manager() is manager
     assert not manager.is_started
-    assert manager.stats()["samples"] == 0
+    stats = manager.stats()
+    assert stats["samples"] == stats["looks"] == 0
+    pressure = stats["pressure"]
+    assert not pressure["reliefs"] and not pressure["errors"] and not pressure["steps"]
+    assert not pressure["recovered_bytes"]
+    assert not any(stats["announcements"].values())
+    assert not any(pauses["count"] for pauses in stats["gc_pauses"].values())
+    assert gc.callbacks == found[1]
+    assert gc.get_threshold() == (500, 9, 9)
     reclaim.announce(2**30)
     assert manager.snapshot().rss_bytes > 0
     manager.start()
@@ -461,7 +587,7 @@ if child == 0:
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 assert manager.is_started
-manager.stop()
+os._exit(0)
 """
 
 

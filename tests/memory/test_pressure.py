@@ -110,6 +110,57 @@ def test_one_relief_at_a_time_which_takes_the_lowest_target(process):
     assert process.rss == 400 * MB
 
 
+def test_who_asks_some_only_waits_for_the_relief_under_way_and_leaves_its_target(process):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        asked.set()
+        go_on.wait(WAIT)
+
+    part, own = process.part(500, does=hold), process.part(100)
+    pressure = make_pressure(process, part)
+    first = pressure.request(600 * MB)
+    asked.wait(WAIT)
+
+    second = pressure.request(0, [Way("own", 0, own.free)])
+
+    assert second is not first
+    assert own.asked == []
+    go_on.set()
+    assert second.done.wait(WAIT)
+    assert (part.held, own.held) == (450 * MB, 0)
+
+
+def test_what_everybody_is_asked_for_does_not_wait_for_who_asks_some_only(process):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        asked.set()
+        go_on.wait(WAIT)
+
+    part, own = process.part(500), process.part(100, does=hold)
+    pressure = make_pressure(process, part)
+    some = pressure.request(0, [Way("own", 0, own.free)])
+    asked.wait(WAIT)
+
+    assert pressure.request(600 * MB).done.wait(WAIT)
+
+    assert not some.done.is_set()
+    go_on.set()
+    assert some.done.wait(WAIT)
+
+
+def test_a_part_that_wants_to_exit_ends_nothing(process, caplog):
+    exiting, honest = process.part(100, raises=SystemExit(3)), process.part(100)
+    pressure = make_pressure(process, exiting, honest)
+
+    assert pressure.request(200 * MB).done.wait(WAIT)
+
+    assert process.rss == 200 * MB
+    wait_for(lambda: "SystemExit" in caplog.text)
+    assert pressure.stats()["errors"] == {"part 0": 1}
+
+
 def test_a_part_may_ask_for_memory_while_it_is_asked(process):
     pressure = make_pressure(process)
     answers = []

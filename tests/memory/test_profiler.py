@@ -7,21 +7,35 @@ import contextlib
 import functools
 import gc
 import inspect
+import os
 import threading
 import tracemalloc
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory.alone import alone
 from ohlcache.errors import InvalidArgument
 from ohlcache.memory import census, profiler
-from ohlcache.memory.profiler import memory_profiler, profiles
+from ohlcache.memory.profiler import memory_profiler, profile_figures, profiles
 from ohlcache.memory.profiling import measuring as measuring_module
 from ohlcache.memory.profiling.growth import Growth
+from ohlcache.memory.profiling.tracing import tracing
 
 MB = 1 << 20
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _alone():
+    """Nothing of other tests is looked at."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -548,6 +562,55 @@ def test_a_look_that_fails_is_counted_and_harms_nothing(monkeypatch):
     assert load.profile.as_dict()["failed_looks"] == 1
 
 
+@pytest.mark.parametrize(
+    ("make", "nbytes"),
+    [
+        (lambda: [f"{number}x" for number in range(2_000)], 120_000),
+        (lambda: bytes(100_000), 100_000),
+    ],
+    ids=["many small", "one large"],
+)
+def test_with_objects_tracked_what_is_kept_is_told(make, nbytes):
+    kept = []
+
+    @memory_profiler(track_objects=True)
+    def leak():
+        kept.append(make())
+
+    for _ in range(30):
+        leak()
+    assert leak.profile.growth_persists
+    assert leak.profile.growth_per_call_bytes == pytest.approx(nbytes, rel=0.1)
+
+
+@pytest.mark.parametrize("nbytes", [0, 100_000])
+def test_with_objects_tracked_what_is_returned_and_dropped_is_no_growth(nbytes):
+    @memory_profiler(track_objects=True)
+    def load():
+        return bytearray(nbytes) or None
+
+    for _ in range(40):
+        load()
+    assert load.profile.growth_persists is False
+    assert load.profile.growth_per_call_bytes == 0
+
+
+def test_the_profiler_itself_is_not_seen(monkeypatch):
+    monkeypatch.setattr(census, "SAMPLE", 10**9)
+
+    @memory_profiler(track_objects=True)
+    def nothing():
+        pass
+
+    nothing()
+    nothing()
+    assert not nothing.profile.types
+    # A library that counts collections may allocate a little of its own meanwhile.
+    assert not [line for line in nothing.profile.lines if "ohlcache" in Path(line.file).parts]
+    assert abs(nothing.profile.growth_bytes) < MB
+    assert abs(nothing.profile.python_retained_bytes) < 1_000
+
+
 # -- all of the process ---------------------------------------------------------------------------
 
 
@@ -560,6 +623,13 @@ def test_profiles_of_the_process():
     assert name not in profiles()
     load()
     assert profiles()[name]["calls"] == 1
+    assert profile_figures()[name] == {
+        "calls": 1,
+        "peak_rise_bytes": load.profile.peak_rise_bytes,
+        "growth_bytes": load.profile.growth_bytes,
+        "growth_per_call_bytes": None,
+        "growth_persists": None,
+    }
     assert f"{name}: 1 calls" in str(load.profile)
     del load
     gc.collect()
@@ -614,7 +684,7 @@ def test_only_growth_that_goes_on_persists(gains, persists):
 def test_growth_adds_up_in_fixed_memory(gains):
     growth = grown(gains)
     assert growth.total == sum(gains)
-    assert len(growth._points) <= 65
+    assert len(growth._after_warm_up()) <= 65
     assert (growth.per_call() is None) == (growth.calls < 10)
 
 
@@ -623,3 +693,50 @@ def test_a_steady_leak_is_told_exactly(nbytes, calls):
     growth = grown([nbytes] * calls)
     assert growth.per_call() == nbytes
     assert growth.persists()
+
+
+# -- forks and coroutines of the old kind ----------------------------------------------------------
+
+
+def test_generators_that_can_be_awaited_still_can():
+    @memory_profiler
+    @types.coroutine
+    def step():
+        yield
+        return 5
+
+    async def use():
+        return await step()
+
+    assert asyncio.run(use()) == 5
+    assert step.profile.calls == 1
+
+
+@alone
+def test_a_forked_child_traces_no_more_and_waits_for_no_thread_of_its_parent():
+    in_call, go_on = threading.Event(), threading.Event()
+
+    @memory_profiler(track_objects=True)
+    def call(go_on):
+        in_call.set()
+        go_on.wait()
+
+    thread = threading.Thread(target=call, args=(go_on,), daemon=True)
+    thread.start()
+    assert in_call.wait(10)
+    with contextlib.ExitStack() as locks:
+        for lock in (call.profile._of._lock, tracing._lock, profiler._lock):
+            locks.enter_context(lock)
+        assert tracemalloc.is_tracing()
+        child = os.fork()
+        if child == 0:
+            done = threading.Thread(target=lambda: (call(in_call), profiles()), daemon=True)
+            is_idle = not tracemalloc.is_tracing()
+            done.start()
+            done.join(10)
+            os._exit(0 if is_idle and not done.is_alive() and not tracemalloc.is_tracing() else 1)
+    _, status = os.waitpid(child, 0)
+    go_on.set()
+    thread.join(10)
+    assert status == 0
+    assert not tracemalloc.is_tracing()

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from memory.alone import alone
 from ohlcache.memory import census
 from ohlcache.memory.suspects import Suspects
 
@@ -82,6 +83,7 @@ def test_no_code_of_a_class_is_run_to_learn_its_size(suspects):
     assert found.bytes_growth < 100_000
 
 
+@alone
 def test_above_the_bound_it_is_estimated_from_a_sample(monkeypatch):
     monkeypatch.setattr(census, "SAMPLE", 20_000)
     monkeypatch.setattr(census, "_random", random.Random(1))
@@ -100,6 +102,7 @@ def test_looking_is_not_itself_suspect(suspects):
 @pytest.mark.parametrize(
     "make", [list, lambda arrays: dict(enumerate(arrays))], ids=["list", "dict"]
 )
+@alone
 def test_many_arrays_in_one_list_are_found_whatever_the_sample(monkeypatch, make):
     monkeypatch.setattr(census, "SAMPLE", 5_000)
     suspects = Suspects()
@@ -109,6 +112,7 @@ def test_many_arrays_in_one_list_are_found_whatever_the_sample(monkeypatch, make
     assert found.bytes_growth == pytest.approx(len(kept[0]) * 10_000, rel=0.3)
 
 
+@alone
 def test_nothing_is_suspected_only_because_another_sample_was_drawn(monkeypatch):
     monkeypatch.setattr(census, "SAMPLE", 5_000)
     monkeypatch.setattr(census, "_random", random.Random(1))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -193,6 +194,40 @@ def test_nothing_but_holes_is_no_trend():
     assert not trend(range(10), [math.nan] * 10).significant
 
 
+DATES = pd.date_range("2026-01-01", periods=100, freq="10s", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        DATES,
+        DATES.as_unit("us"),
+        DATES.tz_localize(None),
+        DATES.tz_convert("America/New_York"),
+        pd.Series(DATES),
+        DATES.tz_localize(None).to_numpy().astype("M8[ms]"),
+        list(DATES),
+        list(DATES.to_pydatetime()),
+        [moment.replace(tzinfo=None) for moment in DATES.to_pydatetime()],
+        [moment.isoformat() for moment in DATES],
+        [moment.strftime("%Y-%m-%dT%H:%M:%SZ") for moment in DATES],
+        [moment.timestamp() for moment in DATES],
+        range(0, 1000, 10),
+    ],
+    ids=lambda times: type(times).__name__,
+)
+def test_times_are_seconds_or_moments(times):
+    found = trend(times, range(100))
+    assert found.slope == pytest.approx(0.1)
+    assert found.significant
+    assert found.time_to(109) == pytest.approx(100)
+
+
+def test_moments_that_are_unknown_are_left_out():
+    times = [pd.NaT, None, *DATES[2:]]
+    assert trend(times, range(100)) == trend(DATES[2:], range(2, 100))
+
+
 @pytest.mark.parametrize(
     ("times", "values", "words"),
     [
@@ -201,6 +236,11 @@ def test_nothing_but_holes_is_no_trend():
         ([1, 3, 2], [1, 2, 3], "times falls from 3 to 2"),
         ([1, 2], ["a", "b"], "holds what is no number"),
         ([[1, 2]], [[1, 2]], "2 dimensions"),
+        (["noon"], [1], "times .*'noon'.* give datetimes, ISO texts or seconds"),
+        ([True], [1], "holds what is no time"),
+        (pd.to_timedelta([1], unit="s"), [1], "holds what is no time"),
+        ([1_767_225_600_000], [1], "no time in seconds: divide milliseconds by 1000"),
+        ([1, 2], DATES[:2], "values .* holds what is no number"),
     ],
 )
 def test_bad_input_is_refused(times, values, words):

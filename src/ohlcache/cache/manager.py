@@ -26,7 +26,7 @@ from ohlcache.cache.warming import Warming, WarmReport
 from ohlcache.closing import Closing
 from ohlcache.drive import Walk, drive, drive_async
 from ohlcache.errors import InvalidArgument, NotFound
-from ohlcache.reclaim import COMPRESS, EVICT, offer
+from ohlcache.reclaim import COMPRESS, EVICT, account, offer
 from ohlcache.settings import (
     CacheSettings,
     CategorySettings,
@@ -79,6 +79,7 @@ class CacheManager(Closing):
         registry.register(self.report)
         offer("compress cached values", COMPRESS, self.compress)
         offer("evict cached values", EVICT, self.shrink)
+        account(self.held_bytes)
 
     def _use(self, parts: Parts) -> None:
         self._parts = parts
@@ -497,6 +498,10 @@ class CacheManager(Closing):
         Bytes freed, of those held. Categories of the lowest ``priority`` come first.
         """
         return self._freed(nbytes, MemoryTier.evict)
+
+    def held_bytes(self) -> int:
+        """Bytes that values of all categories take in the memory of this process."""
+        return self._parts.budget.held
 
     def _freed(self, nbytes: int, free: Callable[[MemoryTier, int], int]) -> int:
         if nbytes < 0:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ohlcache.candles import Block, Interval, IntervalSet
 from ohlcache.candles.interval import covers, difference
 from ohlcache.history.chunks import window, window_length
+from ohlcache.history.demand import taken_by_updating, taken_by_widening
 from ohlcache.history.engine import Token
 from ohlcache.history.memory import Run
 from ohlcache.history.reading import Reading, Series
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from ohlcache.history.prefetch.track import Track
 
 _BEGINNING, _END = -(2**62), 2**62
-_BYTES_PER_VALUE = 8
-_TIMES = 2  # of each row: in ms and in ns
 
 
 class Held:
@@ -200,13 +199,15 @@ class Holder:
     def _announce(self, key: SeriesKey, start: int, end: int) -> None:
         """Say what decoding a range will take; before any lock, since room may be made for it."""
         held, series = self._held.get(key), self._catalogue.get(key)
-        if series is None or (held is not None and held.between(start, end) is not None):
+        if series is None:
             return
-        runs = held.runs if held is not None else ()
-        missing = difference([_whole_windows(series, start, end)], [run.range for run in runs])
+        runs = _usable_runs(held, series)
         with self._store.reading() as reading:
-            rows = sum(piece.rows for part in missing for piece in reading.pieces(series, *part))
-        announce(rows * _BYTES_PER_VALUE * (_TIMES + len(series.names)))
+            taken = taken_by_widening(runs, series, _whole_windows(series, start, end), reading)
+            if held is not None and not _is_same(held.series, series):
+                taken += taken_by_updating(runs, series, held.series.revision, reading)
+        if taken:
+            announce(taken)
 
     def _make_room(self, keep: SeriesKey) -> None:
         with self._lock:
@@ -239,14 +240,22 @@ def _is_same(one: Series, other: Series) -> bool:
 
 def _updated_runs(held: Held | None, series: Series, reading: Reading) -> tuple[Run, ...]:
     """The runs with what was written since they were decoded."""
-    if held is None or held.series.id != series.id or held.series.epoch != series.epoch:
+    runs = _usable_runs(held, series)
+    if held is None or not runs:
         return ()
     return tuple(
         run.with_names(series.names).with_changes(
             reading.rows(series, *run.range, after=held.series.revision)
         )
-        for run in held.runs
+        for run in runs
     )
+
+
+def _usable_runs(held: Held | None, series: Series) -> tuple[Run, ...]:
+    """The runs that are still of this series, though maybe not up to date."""
+    if held is None or held.series.id != series.id or held.series.epoch != series.epoch:
+        return ()
+    return held.runs
 
 
 def _widened(

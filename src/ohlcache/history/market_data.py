@@ -54,7 +54,7 @@ from ohlcache.history.symbols import Symbols
 from ohlcache.history.turns import LEASE_SECONDS
 from ohlcache.history.verify import Progress, verify
 from ohlcache.history.walk import Reader, Request, unknown_series
-from ohlcache.reclaim import DECODED, offer
+from ohlcache.reclaim import DECODED, account, offer
 from ohlcache.sources.live import Stream
 from ohlcache.sources.protocol import Source
 from ohlcache.telemetry import Readings, registry
@@ -120,6 +120,7 @@ class MarketData(Closing):
         _opened.add(self)
         registry.register(self.report)
         offer("drop decoded candles", DECODED, self.drop_decoded)
+        account(self.held_bytes)
 
     def _make_threads(self) -> None:
         self._threads = ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="ohlcache-read")
@@ -591,7 +592,7 @@ class MarketData(Closing):
         return {
             "reads": dict(self._reader.counts),
             "memory": {
-                "bytes": self._holder.nbytes + self._reader.derived_bytes,
+                "bytes": self.held_bytes(),
                 "evictions": self._holder.evictions,
             },
             "fetch": dict(self._fetcher.counts) if self._fetcher else {},
@@ -613,6 +614,10 @@ class MarketData(Closing):
         if self._reader.prefetcher is not None:
             report_prefetch(self._reader.prefetcher.stats(), readings)
         report_live(self._live.stats(), readings)
+
+    def held_bytes(self) -> int:
+        """Bytes of memory that decoded candles take."""
+        return self._holder.nbytes + self._reader.derived_bytes
 
     def drop_decoded(self, nbytes: int) -> int:
         """Free memory: decoded candles are dropped, those not read for longest first.

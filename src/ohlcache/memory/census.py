@@ -55,14 +55,15 @@ class Census:
 
     def with_itself(self) -> Census:
         """Together with the names and tallies that it consists of, as the next will find them."""
+        return self.with_these([*self.tallies, *self.tallies.values()])
+
+    def with_these(self, objects: Iterable[Any]) -> Census:
+        """Together with some objects, each once."""
         tallies = dict(self.tallies)
-        for kind, made in ((str, list(tallies)), (Tally, list(tallies.values()))):
-            was = self.of(type_name(kind))
-            tallies[type_name(kind)] = replace(
-                was,
-                count=was.count + len(made),
-                bytes=was.bytes + sum(sys.getsizeof(each) for each in made),
-            )
+        for each in {id(one): one for one in objects}.values():
+            name = type_name(type(each))
+            was = tallies.get(name, _NONE)
+            tallies[name] = replace(was, count=was.count + 1, bytes=was.bytes + sys.getsizeof(each))
         return Census(tallies)
 
 

@@ -45,17 +45,18 @@ class GcPauses:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """clock: seconds, from any beginning."""
         self._clock = clock
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._generations = tuple(_Generation() for _ in range(GENERATIONS))
         self._began: float | None = None
         self._longest = 0.0
-        self._is_started = False
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()  # a signal handler may stop what is being started
 
     def start(self) -> GcPauses:
         """Measure from now on; nothing happens where that is so already."""
         with self._starting:
-            if not self._is_started:
-                self._is_started = True
+            if self._called not in gc.callbacks:
                 self._began = None
                 gc.callbacks.append(self._called)
         return self
@@ -63,9 +64,13 @@ class GcPauses:
     def stop(self) -> None:
         """Measure no more; what was measured is kept."""
         with self._starting:
-            if self._is_started:
-                self._is_started = False
+            if self._called in gc.callbacks:
                 gc.callbacks.remove(self._called)
+
+    def renew(self) -> None:
+        """Be not started, and have measured nothing, as a forked child."""
+        self._begin_anew()
+        self.stop()
 
     def __enter__(self) -> GcPauses:
         return self.start()

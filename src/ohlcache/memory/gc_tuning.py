@@ -112,10 +112,19 @@ class GcTuning:
     def stop(self) -> None:
         """Set again what was found at the start, unless someone else has set it since."""
         with self._lock:
-            if self._found is not None:
-                self._apply(self._found)
-                self._found = None
-                self._state = "not started"
+            if self._found is None:
+                return
+            if self._is_overruled():
+                self._give_way()
+                return
+            self._apply(self._found)
+            self._found = None
+            self._state = "not started"
+
+    def stop_in_child(self) -> None:
+        """Stop after a fork, where the lock may be held by a thread that there is no more."""
+        self._lock = threading.RLock()
+        self.stop()
 
     @property
     def report(self) -> GcReport:
@@ -146,7 +155,7 @@ class GcTuning:
         with self._lock:
             if self._found is None or now < self._waiting_until:
                 return
-            if gc_settings.in_force().thresholds != self._set.thresholds:
+            if self._is_overruled():
                 self._give_way()
             elif self._began is None:
                 if not self._untried:
@@ -250,6 +259,9 @@ class GcTuning:
         self._waiting_until = until
         self._began = None
         self._state = state
+
+    def _is_overruled(self) -> bool:
+        return gc_settings.in_force().thresholds != self._set.thresholds
 
     def _give_way(self) -> None:
         """Someone else has set thresholds meanwhile, who will know why."""

@@ -6,16 +6,20 @@ that are above its own, too), those of the shell (``ulimit``, setrlimit) and wha
 All limits are given in terms of RSS, because that is what can be measured and brought down. Most
 count something else: a control group what all its processes take, RLIMIT_AS the address space. So
 each also ends where its *headroom* does: RSS plus what it still allows at present. With others in
-the same group, or with much address space taken and not used, the limit is lower than its figure.
+the same group, or with much address space taken and not used (see ``address_space``), the limit is
+lower than its figure.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from ohlcache.memory.address_space import AddressSpace
 from ohlcache.memory.usage import Usage
 
 _UNLIMITED = 2**60  # cgroup v1 says "no limit" with a number that no machine has
@@ -79,36 +83,65 @@ def _cgroup_bounds(
     except OSError:
         return  # not Linux
     for line in groups:
+        if line.count(":") < 2:
+            continue
         _, controllers, path = line.split(":", 2)
         kind = "" if not controllers else "memory" if "memory" in controllers.split(",") else None
         root = None if kind is None else roots.get(kind)
         if root is None:
             continue
-        parts = [part for part in path.split("/") if part not in ("", "..")]
+        parts = root.parts_to(path)
         for depth in range(len(parts), -1, -1):
-            yield from _group_bound(root.joinpath(*parts[:depth]), usage, is_v2=not controllers)
+            group = root.where.joinpath(*parts[:depth])
+            yield from _group_bounds(group, usage, is_v2=not controllers)
 
 
-def _cgroup_roots(mounts: list[str]) -> dict[str, Path]:
+class _Root(NamedTuple):
+    """Where a hierarchy of groups is mounted, and from which of them on."""
+
+    where: Path
+    top: str
+
+    def parts_to(self, path: str) -> list[str]:
+        """The folders from here to a group."""
+        top = self.top.rstrip("/")
+        below = path.removeprefix(top) if f"{path}/".startswith(f"{top}/") else path
+        return [part for part in below.split("/") if part not in ("", "..")]
+
+
+def _cgroup_roots(mounts: list[str]) -> dict[str, _Root]:
     """Where version 2 (key "") and version 1's memory controller are mounted."""
-    roots: dict[str, Path] = {}
+    roots: dict[str, _Root] = {}
     for line in mounts:
         before, _, after = line.partition(" - ")
+        if not after:
+            continue
         kind, _, options = after.split(" ", 2)
-        where = Path(before.split(" ")[4])
+        top, where = map(_unescaped, before.split(" ")[3:5])
         if kind == "cgroup2":
-            roots.setdefault("", where)
+            roots.setdefault("", _Root(Path(where), top))
         elif kind == "cgroup" and "memory" in options.split(","):
-            roots.setdefault("memory", where)
+            roots.setdefault("memory", _Root(Path(where), top))
     return roots
 
 
-def _group_bound(group: Path, usage: Usage, *, is_v2: bool) -> Iterator[Bound]:
-    file = group / ("memory.max" if is_v2 else "memory.limit_in_bytes")
-    limit = _number(file)
-    if limit is not None and limit < _UNLIMITED:
-        of_others = max(0, _taken(group, is_v2=is_v2) - usage.rss)
-        yield Bound(f"control group ({file})", limit, lambda now: now.rss + of_others)
+def _unescaped(text: str) -> str:
+    """The kernel writes a space as ``\\040``, and so on."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+
+
+def _group_bounds(group: Path, usage: Usage, *, is_v2: bool) -> Iterator[Bound]:
+    """Above ``memory.max`` processes are killed, above ``memory.high`` slowed down to a crawl."""
+    for name in ("memory.max", "memory.high") if is_v2 else ("memory.limit_in_bytes",):
+        file = group / name
+        limit = _number(file)
+        if limit is not None and limit < _UNLIMITED:
+            of_others = max(0, _taken(group, is_v2=is_v2) - usage.rss)
+            yield Bound(f"control group ({file})", limit, partial(_with_others, of_others))
+
+
+def _with_others(of_others: int, usage: Usage) -> int:
+    return usage.rss + of_others
 
 
 def _taken(group: Path, *, is_v2: bool) -> int:
@@ -135,14 +168,18 @@ def _number(file: Path) -> int | None:
 # -- setrlimit and the machine --------------------------------------------------------------------
 
 
+_data = AddressSpace(lambda usage: usage.data)
+_all = AddressSpace(lambda usage: usage.virtual)
+
+
 def _resource_bounds() -> Iterator[Bound]:
     if sys.platform == "win32":
         return
     import resource
 
     counted: dict[str, Callable[[Usage], int]] = {
-        "RLIMIT_DATA": lambda usage: usage.data,
-        "RLIMIT_AS": lambda usage: usage.virtual,
+        "RLIMIT_DATA": _data.counted,
+        "RLIMIT_AS": _all.counted,
         "RLIMIT_RSS": _rss,
     }
     for name, count in counted.items():

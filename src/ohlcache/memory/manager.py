@@ -18,7 +18,6 @@ from weakref import WeakSet
 from ohlcache.memory.gc_meter import PauseMeter
 from ohlcache.memory.gc_pauses import GcPauses
 from ohlcache.memory.gc_tuning import GcTuning
-from ohlcache.memory.held import held_bytes
 from ohlcache.memory.limits import Bound, system_bounds
 from ohlcache.memory.monitor import Monitor
 from ohlcache.memory.optimizing import OptimizeReport, Optimizing
@@ -32,7 +31,7 @@ from ohlcache.memory.suspicion import Suspicion
 from ohlcache.memory.usage import ReadUsage, Usage, read_usage
 from ohlcache.memory.watching import Watching
 from ohlcache.memory.ways import CALLBACK, all_ways, way_of
-from ohlcache.reclaim import watch
+from ohlcache.reclaim import held_bytes, unwatch, watch
 from ohlcache.settings import MemorySettings, checked_section
 from ohlcache.telemetry.health.finding import Finding
 from ohlcache.telemetry.registry import Readings, registry
@@ -77,7 +76,7 @@ class MemoryManager:
         _managers.add(self)
 
     def _be_idle(self) -> None:
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()  # a signal handler may stop what is being started
         self._watching: Watching | None = None
         self._tuning: GcTuning | None = None
 
@@ -108,7 +107,7 @@ class MemoryManager:
             watching, self._watching = self._watching, None
             if watching is None:
                 return
-            watch(None)
+            unwatch(self.make_room)
             watching.end()
             self._pauses.stop()
             if self._tuning is not None:
@@ -145,10 +144,12 @@ class MemoryManager:
             self._stir()
 
     def renew_after_fork(self) -> None:
-        """Be not started: the child has no threads, and none of its parent's memory to explain."""
-        if self._watching is not None:
-            watch(None)
+        """Be not started: the child has no threads, and nothing of its parent's to explain."""
+        unwatch(self.make_room)
+        if self._tuning is not None:
+            self._tuning.stop_in_child()
         self._be_idle()
+        self._pauses.renew()
         self._pressure.renew()
         self._room.renew()
         self._monitor.begin(self._monitor.settings)
@@ -166,8 +167,7 @@ class MemoryManager:
 
     def trend(self) -> Trend:
         """Where RSS is going: bytes per second, over all samples kept (up to 25 hours)."""
-        if not self.is_started:
-            self._monitor.look()
+        self._see()
         return self._assessment().trend
 
     def health(self) -> MemoryHealth:
@@ -178,10 +178,14 @@ class MemoryManager:
         """
         from ohlcache.memory.health import judged
 
-        if not self.is_started:
-            self._monitor.look()
+        self._see()
         found = self._condition()
         return judged(found, self._suspicion.named() if found.leak.leaking else ())
+
+    def _see(self) -> None:
+        """Look now, unless that is done by itself."""
+        if not self.is_started:
+            self._monitor.sample(self._monitor.look())
 
     def findings(self) -> list[Finding]:
         """What costs the health of the process points, besides how much memory it uses."""
@@ -219,6 +223,8 @@ class MemoryManager:
 
     def stats(self) -> dict[str, Any]:
         """All figures, as plain values."""
+        from ohlcache.memory.profiler import profile_figures
+
         monitor = self._monitor
         rss = monitor.refresh().rss
         return {
@@ -239,6 +245,7 @@ class MemoryManager:
             "announcements": self._room.stats(),
             "gc_pauses": self._pauses.stats(),
             "gc_tuning": self._tuning.stats() if self._tuning is not None else None,
+            "profiles": profile_figures(),
         }
 
     def _report(self, readings: Readings) -> None:
@@ -295,12 +302,13 @@ class MemoryManager:
     # -- in the thread that watches ---------------------------------------------------------------
 
     def _look(self) -> float:
-        usage, delay = self._monitor.look()
+        usage = self._monitor.look()
         if usage.rss >= self._monitor.marks.warning:
             self._pressure.request(self._monitor.marks.target)
+        self._monitor.sample(usage)
         if self._tuning is not None:
             self._tuning.step(self._monitor.clock())
-        return delay
+        return self._monitor.delay_after(usage)
 
     def _stir(self) -> None:
         watching = self._watching

@@ -1,7 +1,8 @@
 """What is known of the memory at present: use, limit, marks, level, and samples of the past.
 
 A *look* reads what the process takes and costs some microseconds. A *sample*, at the interval of
-the settings, also asks the system for its limits and the parts for what they hold, and is kept.
+the settings, also asks the system for its limits and the parts for what they hold, and is kept; it
+comes after the look, which must not wait for anybody.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ class Monitor:
     ) -> None:
         self.read = read
         self.clock = clock
-        self.uss: int | None = None
-        self.level = Level.NORMAL
-        self.looks = 0
         self._find_bounds = bounds
         self._held = held
-        self._uss = Uss(clock)
         self.begin(settings)
 
     def begin(self, settings: MemorySettings) -> None:
-        """Begin anew under these settings; samples of before are forgotten."""
+        """Begin anew under these settings; what was of before is forgotten."""
         self.samples = Samples()
+        self.uss: int | None = None
+        self._uss = Uss(self.clock)
+        self.level = Level.NORMAL
+        self.looks = 0
         self.settle(settings)
 
     def settle(self, settings: MemorySettings) -> None:
@@ -55,19 +56,28 @@ class Monitor:
         self._next_sample = -math.inf
         self.refresh()
 
-    def look(self) -> tuple[Usage, float]:
-        """What the process takes now, and the seconds until the next look."""
-        usage, now = self.read(), self.clock()
+    def look(self) -> Usage:
+        """What the process takes now; the level is that of it."""
+        usage = self.read()
         self.looks += 1
-        if now >= self._next_sample:
-            self._next_sample = now + self.settings.interval_seconds
-            self.samples.add(Sample(now, usage.rss, self._held()))
-            self._bounds = self._find_bounds(usage)
-            self.read_uss()
         self.marks_for(usage)
         self._note_level(usage.rss)
+        return usage
+
+    def sample(self, usage: Usage) -> None:
+        """Keep what a look found, if it is time for that."""
+        now = self.clock()
+        if now >= self._next_sample:
+            self._next_sample = now + self.settings.interval_seconds
+            self._bounds = self._find_bounds(usage)
+            self.samples.add(Sample(now, usage.rss, self._held()))
+            self.read_uss()
+
+    def delay_after(self, usage: Usage) -> float:
+        """The seconds from a look until the next."""
+        now = self.clock()
         delay = self._pacing.next_delay(now, usage.rss, self.marks.warning)
-        return usage, min(delay, max(LEAST_SECONDS, self._next_sample - now))
+        return min(delay, max(LEAST_SECONDS, self._next_sample - now))
 
     def refresh(self) -> Usage:
         """What the process takes now, with all that it is compared with as of now."""

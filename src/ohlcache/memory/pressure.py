@@ -1,5 +1,8 @@
 """Reliefs: one at a time, in threads of their own, and not over and over in vain.
 
+All who want memory of everybody share the relief under way. One that asks only some waits until
+that is over, and is then in nobody's way: what everybody is asked for does not wait for it.
+
 A relief runs in its own thread. Whoever waits for it can give up waiting, so that a way that hangs,
 or that wants a lock that the waiting one holds, holds up nobody for long. A way that hangs is
 written off: it is not asked again before it comes back.
@@ -42,16 +45,16 @@ class Pressure:
         self._ways = ways
         self._read = read
         self._clock = clock
-        self.counts: Counter[str] = Counter()
-        self.seconds: defaultdict[str, float] = defaultdict(float)  # by way
         self.maps_large_pieces = False
-        self.recovered: Counter[str] = Counter()  # bytes by way
-        self.errors: Counter[str] = Counter()  # by way
-        self.steps: deque[Step] = deque(maxlen=_KEPT)
         self.renew()
 
     def renew(self) -> None:
-        """Begin anew with locks and threads: a forked child does not have its parent's."""
+        """Begin anew: a forked child has neither its parent's threads nor done what is counted."""
+        self.counts: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # by way
+        self.recovered: Counter[str] = Counter()  # bytes by way
+        self.errors: Counter[str] = Counter()  # by way
+        self.steps: deque[Step] = deque(maxlen=_KEPT)
         self._lock = threading.RLock()  # a finaliser may run, and want memory, anywhere
         self._inside = threading.local()
         self._current: Relief | None = None
@@ -80,10 +83,10 @@ class Pressure:
     ) -> Relief | None:
         """Have RSS brought down to ``target``: the relief to wait for.
 
-        None when it is put off, or asked for from within a relief. One that is under way is
-        joined, whoever it asks.
+        None when it is put off, or asked for from within a relief.
         is_urgent: what takes time is asked last.
-        ways: who is asked; None: everybody. With these, a relief is never put off nor in vain.
+        ways: who is asked; None: everybody, by the relief under way if there is one. With these,
+            it begins after that one, and is never put off nor in vain.
         """
         if self.is_inside:
             self.counts["reentered"] += 1
@@ -91,36 +94,39 @@ class Pressure:
         self._write_off()
         with self._lock:
             current = self._under_way()
+            if ways is not None:
+                relief = self._relief(target, ways)
+                self._begin(relief, after=current)
+                return relief
             if current is not None:
                 current.target = min(current.target, target)
                 current.is_urgent |= is_urgent
                 return current
-            if ways is None and self._is_put_off():
+            if self._is_put_off():
                 self.counts["put_off"] += 1
                 return None
-            asked = [
-                way
-                for way in ways or self._reputation.ordered(self._ways())
-                if way.free not in self._hanging
-            ]
-            relief = self._current = Relief(target, asked, self._read, self._clock)
-            relief.asks_everybody = ways is None
+            relief = self._current = self._relief(target, self._reputation.ordered(self._ways()))
             relief.is_urgent = is_urgent
-        if ways is None:
-            self.maps_large_pieces = map_large_pieces()
+        self.maps_large_pieces = map_large_pieces()
         self._begin(relief)
         return relief
 
-    def _begin(self, relief: Relief) -> None:
+    def _relief(self, target: int, ways: Sequence[Way]) -> Relief:
+        asked = [way for way in ways if way.free not in self._hanging]
+        return Relief(target, asked, self._read, self._clock)
+
+    def _begin(self, relief: Relief, after: Relief | None = None) -> None:
         thread = threading.Thread(
-            target=self._carry_out, args=(relief,), name="ohlcache-relief", daemon=True
+            target=self._carry_out, args=(relief, after), name="ohlcache-relief", daemon=True
         )
         try:
             thread.start()
         except RuntimeError:  # no memory for another stack: better here than not at all
-            self._carry_out(relief)
+            self._carry_out(relief, None)
 
-    def _carry_out(self, relief: Relief) -> None:
+    def _carry_out(self, relief: Relief, after: Relief | None) -> None:
+        if after is not None:
+            after.done.wait(HANGS_AFTER)
         self._inside.is_relief = True
         try:
             relief.run()
@@ -154,8 +160,6 @@ class Pressure:
             )
 
     def _judge(self, relief: Relief) -> None:
-        if not relief.asks_everybody:
-            return
         if not relief.is_in_vain:
             self._in_vain = 0
             return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from ohlcache.memory.manager import MemoryManager
 from ohlcache.settings import MemorySettings, as_settings, checked_section
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may ask for it meanwhile
 _manager: MemoryManager | None = None
 
 
@@ -36,3 +37,13 @@ def _settings(memory_limit_mb: float | None) -> MemorySettings:
         return settings
     fields = {**settings.model_dump(), "limit_mb": memory_limit_mb}
     return checked_section(MemorySettings, "memory", fields)
+
+
+def _renew_lock() -> None:
+    """A thread that held the lock is not in a forked child, which keeps the manager."""
+    global _lock  # noqa: PLW0603  # as above
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -58,7 +58,6 @@ class Relief:
 
     target: bytes of RSS; may be lowered while the relief runs.
     is_urgent: somebody waits; may be set while the relief runs.
-    asks_everybody: nobody is left who could be asked as well.
     asking: the way that is at work, since when.
     written_off: the way that hung; the relief ends when that comes back.
     """
@@ -75,7 +74,6 @@ class Relief:
         self.steps: list[Step] = []
         self.asking: tuple[Way, float] | None = None
         self.written_off: Way | None = None
-        self.asks_everybody = True
         self.done = threading.Event()
         self._ways = ways
         self._read = read
@@ -99,19 +97,22 @@ class Relief:
         return not self.is_met and self.before - self.after < _NEXT_TO_NOTHING * wanted
 
     def run(self) -> None:
-        """Ask until RSS is at the target or everybody was asked. Raises nothing."""
-        postponed: list[Way] = []
+        """Ask until RSS is at the target or everybody was asked."""
         try:
-            for way in self._ways:
-                if not self._ask(way, postponed):
-                    return
-            self.is_urgent = False
-            for way in postponed:
-                if not self._ask(way, postponed):
-                    return
-        finally:
+            self._ask_all()
             self.after = self._read().rss
+        finally:
             self.done.set()
+
+    def _ask_all(self) -> None:
+        postponed: list[Way] = []
+        for way in self._ways:
+            if not self._ask(way, postponed):
+                return
+        self.is_urgent = False
+        for way in postponed:
+            if not self._ask(way, postponed):
+                return
 
     def _ask(self, way: Way, postponed: list[Way]) -> bool:
         """Have a way free what is wanted; whether somebody else has to be asked."""
@@ -136,7 +137,7 @@ class Relief:
         error = None
         try:
             claimed = way.free(wanted)
-        except Exception as raised:  # noqa: BLE001  # of a part or a user: told in the step
+        except BaseException as raised:  # noqa: BLE001  # SystemExit, too: told in the step
             error = f"{type(raised).__name__}: {' '.join(str(raised).split())}"
         recovered = before - self._read().rss
         if recovered < min(wanted, _COMES_BACK * (wanted if claimed is None else claimed)):

@@ -46,16 +46,16 @@ class Room:
         self._read = read
         self._clock = clock
         self._stir = stir
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew: a forked child does not have its parent's threads, nor what they took."""
         self._gathered = 0
         self._stirred = -math.inf
         self.announced = 0
         self.held_up = 0
         self.unmet = 0
         self.seconds = 0.0
-        self.renew()
-
-    def renew(self) -> None:
-        """Begin anew with a lock: a forked child does not have its parent's threads."""
         self._lock = threading.RLock()  # a finaliser may run, and announce memory, anywhere
         self._growing: dict[int, tuple[int, float]] = {}  # by thread: bytes, and until when
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import tracemalloc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-_OURS = f"{Path(__file__).parent}/*"
-_UNASKED = (tracemalloc.__file__, _OURS)  # what looking at it allocates itself
+# What looking at it allocates itself.
+_UNASKED = (tracemalloc.__file__, str(Path(__file__).parent) + os.sep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,16 @@ Lines = Mapping[tuple[str, int], Held]
 def take_lines() -> Lines:
     """What each line holds; nothing where tracemalloc does not trace.
 
-    Costs about 2 µs for each block that is traced.
+    Costs about 1 µs for each block that is traced.
     """
     if not tracemalloc.is_tracing():
         return {}
-    snapshot = tracemalloc.take_snapshot().filter_traces(
-        [tracemalloc.Filter(False, pattern) for pattern in _UNASKED]
-    )
-    return {
-        (each.traceback[0].filename, each.traceback[0].lineno): Held(each.count, each.size)
-        for each in snapshot.statistics("lineno")
-    }
+    found = {}
+    for each in tracemalloc.take_snapshot().statistics("lineno"):
+        frame = each.traceback[0]
+        if not frame.filename.startswith(_UNASKED):
+            found[(frame.filename, frame.lineno)] = Held(each.count, each.size)
+    return found
 
 
 def growth_of_lines(before: Lines, after: Lines, limit: int) -> list[AllocationSite]:

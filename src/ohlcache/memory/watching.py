@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
 _AFTER_FAILURE = 10.0  # seconds
+_LONGEST_LOOK = 2.0  # seconds that ending waits for a look under way
 
 
 class Watching:
@@ -26,11 +27,11 @@ class Watching:
         self._wake.set()
 
     def end(self) -> None:
-        """End the thread; also from within itself."""
+        """End the thread, also from within itself; one that is held up ends when it goes on."""
         self._is_over = True
         self._wake.set()
         if self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(_LONGEST_LOOK)
 
     def _run(self) -> None:
         while not self._is_over:

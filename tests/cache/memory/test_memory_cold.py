@@ -108,6 +108,14 @@ def test_shrink_goes_from_raw_to_compressed_to_gone(policy):
     assert tier.stats()["compressions"] == 3
 
 
+@pytest.mark.parametrize("limits", [{"max_bytes": 10**9}, {"max_entries": 100}, {}])
+def test_evicting_compresses_nothing_whatever_the_bounds(policy, limits):
+    tier = filled(policy, **limits)
+    assert tier.evict(200_000) >= 200_000
+    figures = tier.stats()
+    assert (figures["compressions"], figures["evictions"]["pressure"]) == (0, 2)
+
+
 def test_compressing_frees_memory_and_loses_no_value(policy):
     tier = MemoryTier(max_bytes=2**24, policy=policy)
     for number in range(40):

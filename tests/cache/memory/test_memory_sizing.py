@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 import sys
 
 import numpy as np
@@ -64,6 +65,38 @@ def test_frames_of_every_kind():
     assert size_of(texts) == near(10_000 * (8 + 249))
     assert size_of(pl.DataFrame({"a": numbers})) == near(400_000)
     assert size_of(pa.table({"a": numbers})) == near(400_000)
+
+
+SMALL_FRAMES = """
+import gc
+import numpy as np, pandas as pd
+from ohlcache.cache.memory import MemoryTier
+from ohlcache.memory.usage import read_usage
+
+for make in (
+    lambda: pd.DataFrame(np.ones((50, 5)), columns=list("ohlcv")),
+    lambda: pd.DataFrame({"a": np.ones(50), "b": np.arange(50)}),
+    lambda: pd.DataFrame({"a": np.ones(50), "text": ["x"] * 50}),
+    lambda: pd.Series(np.ones(50)),
+):
+    tier = MemoryTier()
+    for number in range(2200):
+        if number == 200:
+            gc.collect()
+            before, accounted = read_usage().rss, tier.bytes
+        tier.set(number, make())
+    gc.collect()
+    print((tier.bytes - accounted) / (read_usage().rss - before))
+    kept = tier, globals().get("kept")  # what is freed would be filled again
+"""
+
+
+def test_small_frames_count_what_they_are_made_of():
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL_FRAMES], check=True, stdout=subprocess.PIPE, text=True
+    )
+    for share in map(float, done.stdout.split()):
+        assert 0.75 < share < 1.25, done.stdout
 
 
 def test_objects_count_what_they_hold():

@@ -394,8 +394,8 @@ class MemoryTier:
 
     def _is_short_of_bytes(self, cause: str) -> bool:
         """Whether a smaller entry is of use, or one less is asked for."""
-        if cause == "shrink":
-            return True
+        if cause != "policy":
+            return cause == "shrink"  # under pressure of the process, nothing takes its time
         return self._weighs_bytes and len(self.entries) < self._max_entries
 
     def _compressed(self, entry: Entry) -> Entry | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -17,6 +18,9 @@ from ohlcache.errors import InvalidArgument, MissingExtra
 _TOP = 10
 _STDERR = 2  # the descriptor that the script inherits
 _KILLED = 128  # plus the signal, as shells tell it
+_MAGIC = b"memray"  # in what a recording begins with, compressed or not
+_HEAD = 32
+_RUNPY = ("<frozen runpy>", runpy.__file__)
 
 
 class Allocator(NamedTuple):
@@ -47,7 +51,7 @@ def command() -> None:
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where the recording goes; default: SCRIPT.memray in this folder.",
+    help="Where the recording goes; default: SCRIPT.memray in this folder, over an earlier one.",
 )
 @click.option(
     "--flamegraph",
@@ -71,8 +75,9 @@ def profile(
     """
     _require_memray()
     recording = output or Path(f"{script.stem}.memray")
+    replaces = output is None and _is_recording(recording)
     for option, path in (("output", recording), ("flamegraph", flamegraph)):
-        if path is not None and path.exists():
+        if path is not None and path.exists() and not (replaces and path == recording):
             raise InvalidArgument(
                 f"{option} {path} exists: remove it, or name another file with --{option}"
             )
@@ -84,6 +89,8 @@ def profile(
         invocation.print_json(_document(script, code, recording, flamegraph, found))
     else:
         _print(script, code, recording, flamegraph, found)
+        if replaces:
+            stdout().print(f"an earlier {recording} was replaced")
     return code or (None if found is not None else 1)
 
 
@@ -98,9 +105,25 @@ def _require_memray() -> None:
         raise MissingExtra("memray", "memray") from error
 
 
+def _is_recording(path: Path) -> bool:
+    """Whether a file is there that memray has written."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _MAGIC in file.read(_HEAD)
+
+
 def _run(script: Path, arguments: Iterable[str], recording: Path, *, output_to_stderr: bool) -> int:
     """The script's exit code. In JSON, stdout is for the document."""
-    run = [*_memray("run"), "--quiet", "--output", str(recording), str(script), *arguments]
+    run = [
+        *_memray("run"),
+        "--quiet",
+        "--force",
+        "--output",
+        str(recording),
+        str(script),
+        *arguments,
+    ]
     with subprocess.Popen(run, stdout=_STDERR if output_to_stderr else None) as started:
         try:
             code = started.wait()
@@ -128,15 +151,32 @@ def _read(recording: Path) -> Recording | None:
 
 
 def _allocators(records: Iterable[Any]) -> list[Allocator]:
-    """What each line held, whoever called it."""
+    """What each line held, whoever called it; what importing holds is the importing line's.
+
+    What the run itself holds is left out.
+    """
     held: dict[tuple[str, str, int], tuple[int, int]] = {}
     for record in records:
-        stack = record.stack_trace(max_stacks=1)
-        place = stack[0] if stack else ("unknown", "", 0)
-        nbytes, blocks = held.get(place, (0, 0))
-        held[place] = (nbytes + record.size, blocks + record.n_allocations)
+        place = _place(record.stack_trace())
+        if place is not None:
+            nbytes, blocks = held.get(place, (0, 0))
+            held[place] = (nbytes + record.size, blocks + record.n_allocations)
     found = [Allocator(*place, *amounts) for place, amounts in held.items()]
     return sorted(found, key=lambda allocator: -allocator.bytes)[:_TOP]
+
+
+def _place(stack: Iterable[tuple[str, str, int]]) -> tuple[str, str, int] | None:
+    """The innermost line that is the script's or of what it calls; None where there is none."""
+    innermost = None
+    for place in stack:
+        file = place[1]
+        if "/memray/" in file:  # memray runs the script by runpy, so this is its own
+            return None
+        if file in _RUNPY:
+            return innermost
+        if innermost is None and not file.startswith("<frozen "):
+            innermost = place
+    return innermost
 
 
 def _draw(recording: Path, flamegraph: Path) -> None:

@@ -30,7 +30,7 @@ class Floor(NamedTuple):
 
 def floor_of(times: Array, values: Array) -> Floor:
     """The troughs, where there are enough of them, otherwise all points without single spikes."""
-    noise = _noise(values)
+    noise = noise_of(values)
     calm = _without_spikes(values, noise)
     troughs = _troughs(calm, _tooth(times, calm, noise))
     if not _are_enough(times, troughs):
@@ -46,7 +46,7 @@ def _are_enough(times: Array, troughs: list[int]) -> bool:
     return bool(first < 0.5 and last > 0.7)
 
 
-def _noise(values: Array) -> float:
+def noise_of(values: Array) -> float:
     """The spread of the noise, from the differences of neighbours."""
     steps = np.diff(values)
     return 1.4826 * float(np.median(np.abs(steps - np.median(steps)))) / sqrt(2)

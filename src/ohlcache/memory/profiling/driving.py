@@ -6,6 +6,7 @@ Generators and coroutines are driven as ``yield from`` does it (PEP 380), each s
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from functools import wraps
 from typing import Any
@@ -44,7 +45,13 @@ def _generator(function: Function, measuring: Measuring) -> Function:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         return (yield from _driven(function(*args, **kwargs), measuring))
 
-    return call
+    return types.coroutine(call) if _can_be_awaited(function) else call
+
+
+def _can_be_awaited(function: Function) -> bool:
+    """Whether a generator function was made a coroutine function by ``types.coroutine``."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code is not None and bool(code.co_flags & inspect.CO_ITERABLE_COROUTINE)
 
 
 def _coroutine(function: Function, measuring: Measuring) -> Function:

@@ -3,11 +3,12 @@
 The growth so far is noted as calls are made: at most ``_MOST`` points, evenly spaced over all
 calls; when there are more, every other one is dropped. So the steps between points become longer
 with the number of calls, and even a leak of few bytes a call shows in each step, though RSS moves
-by pages and Python's arenas.
+by pages and Python's arenas. Noting takes no memory, which would count as growth.
 """
 
 from __future__ import annotations
 
+from array import array
 from itertools import pairwise
 from statistics import median
 
@@ -25,22 +26,33 @@ class Growth:
 
     def __init__(self) -> None:
         self.total = 0
-        self._points: list[tuple[int, int]] = [(0, 0)]  # calls, total
+        self._calls = array("q", bytes(8 * (_MOST + 1)))
+        self._totals = array("q", bytes(8 * (_MOST + 1)))
+        self._noted = 1  # nothing after no calls
         self._spacing = 1
 
     def add(self, calls: int, nbytes: int) -> None:
         """``nbytes`` more (or less) after so many calls in all."""
         self.total += nbytes
-        if calls - self._points[-1][0] >= self._spacing:
-            self._points.append((calls, self.total))
-            if len(self._points) > _MOST:
-                self._points = self._points[::2]
-                self._spacing *= 2
+        if calls - self.calls < self._spacing:
+            return
+        self._calls[self._noted] = calls
+        self._totals[self._noted] = self.total
+        self._noted += 1
+        if self._noted > _MOST:
+            self._drop_every_other()
+
+    def _drop_every_other(self) -> None:
+        fewer = len(self._calls[::2])
+        for noted in (self._calls, self._totals):
+            noted[:fewer] = noted[::2]
+        self._noted = fewer
+        self._spacing *= 2
 
     @property
     def calls(self) -> int:
         """Up to the last point."""
-        return self._points[-1][0]
+        return self._calls[self._noted - 1]
 
     def per_call(self) -> float | None:
         """Bytes that a call gains, in the median over the steps after warm-up.
@@ -69,7 +81,8 @@ class Growth:
         return sum(gains[half:]) >= _NET * sum(gains[:half])
 
     def _after_warm_up(self) -> list[tuple[int, int]]:
-        return self._points[len(self._points) // _WARM_UP :]
+        noted = range(self._noted // _WARM_UP, self._noted)
+        return [(self._calls[each], self._totals[each]) for each in noted]
 
     def _gains(self) -> list[int]:
         points = self._after_warm_up()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ohlcache.memory.profiling.growth import LEAST_CALLS
+from ohlcache.memory.profiling.growth import LEAST_CALLS, Growth
+from ohlcache.memory.profiling.keeping import Keeping
 from ohlcache.memory.profiling.measuring import Measuring
 from ohlcache.memory.sites import AllocationSite
 from ohlcache.memory.suspects import Suspect
@@ -43,13 +44,20 @@ class ProfileReport:
 
     @property
     def growth_per_call_bytes(self) -> float | None:
-        """RSS that a call gains, robustly over the calls after warm-up; None for less than 10."""
-        return self._of.growth.per_call()
+        """Memory that a call gains, robustly over the calls after warm-up; None for less than 10.
+
+        RSS; with ``track_objects`` Python memory, as far as it stays.
+        """
+        return self._growing.per_call()
 
     @property
     def growth_persists(self) -> bool | None:
         """Whether calls gain memory on and on, which is evidence of a leak; None: too few calls."""
-        return self._of.growth.persists()
+        return self._growing.persists()
+
+    @property
+    def _growing(self) -> Growth | Keeping:
+        return self._of.keeping if self._of.track_objects else self._of.growth
 
     @property
     def judgement(self) -> str:
@@ -76,7 +84,7 @@ class ProfileReport:
         What was taken before a call and freed in it does not count against it. None without
         ``track_objects``.
         """
-        return self._of.python_retained if self._of.track_objects else None
+        return self._of.keeping.retained.total if self._of.track_objects else None
 
     @property
     def types(self) -> tuple[Suspect, ...]:
@@ -87,6 +95,16 @@ class ProfileReport:
     def lines(self) -> tuple[AllocationSite, ...]:
         """The lines that held more after the last call that was looked into."""
         return self._of.findings.lines
+
+    def figures(self) -> dict[str, Any]:
+        """What matters of it, in few numbers."""
+        return {
+            "calls": self.calls,
+            "peak_rise_bytes": self.peak_rise_bytes,
+            "growth_bytes": self.growth_bytes,
+            "growth_per_call_bytes": self.growth_per_call_bytes,
+            "growth_persists": self.growth_persists,
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain values."""

@@ -7,6 +7,7 @@ time, whatever is nested in it or runs beside it.
 
 from __future__ import annotations
 
+import os
 import threading
 import tracemalloc
 
@@ -25,9 +26,18 @@ class Tracing:
     """Who is tracing. tracemalloc is stopped with the last, unless others had started it."""
 
     def __init__(self) -> None:
+        self._be_idle()
+
+    def _be_idle(self) -> None:
         self._lock = threading.RLock()  # a destructor may run a profiled function meanwhile
         self._under_way: set[Stretch] = set()
         self._is_ours = False
+
+    def renew_after_fork(self) -> None:
+        """Have nothing under way: those who were tracing are threads that the child has not."""
+        if self._under_way and self._is_ours and tracemalloc.is_tracing():
+            tracemalloc.stop()
+        self._be_idle()
 
     def begin(self) -> Stretch:
         """Trace from now on."""
@@ -64,3 +74,5 @@ class Tracing:
 
 
 tracing = Tracing()  # of the process, as tracemalloc is
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=tracing.renew_after_fork)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ohlcache.errors import InvalidArgument
+from ohlcache.telemetry.trends.moments import seconds
 
 Array = npt.NDArray[np.float64]
 
@@ -15,9 +16,12 @@ Array = npt.NDArray[np.float64]
 def observations(times: Any, values: Any, named: str = "values") -> tuple[Array, Array]:
     """Both as float64 arrays, without the pairs of which either is NaN or infinite.
 
-    InvalidArgument where they are empty, of different lengths, not numbers, or times fall.
+    Times may be all that ``moments`` knows, and come out as seconds.
+
+    InvalidArgument where they are empty, of different lengths, not what they should be, or times
+    fall.
     """
-    at, seen = _numbers(times, "times"), _numbers(values, named)
+    at, seen = _flat(seconds(times, "times"), "times"), _flat(_numbers(values, named), named)
     if len(at) != len(seen):
         raise InvalidArgument(
             f"{named} has {len(seen)} entries and times {len(at)}: give one value for each time"
@@ -35,11 +39,17 @@ def observations(times: Any, values: Any, named: str = "values") -> tuple[Array,
 
 def _numbers(given: Any, name: str) -> Array:
     try:
-        numbers = np.asarray(given, dtype=np.float64)
+        found = np.asarray(given)
+        if found.dtype.kind in "Mm":  # NumPy would count their units
+            raise TypeError
+        return np.asarray(found, dtype=np.float64)
     except (TypeError, ValueError):
         raise InvalidArgument(
             f"{name} {given!r:.60} holds what is no number: give numbers"
         ) from None
+
+
+def _flat(numbers: Array, name: str) -> Array:
     if numbers.ndim != 1:
         raise InvalidArgument(f"{name} has {numbers.ndim} dimensions: give a flat sequence")
     return numbers

@@ -58,8 +58,9 @@ class Trend:
 
 
 def trend(times: Sequence[float] | Array, values: Sequence[float] | Array) -> Trend:
-    """The trend of ``values`` measured at ``times`` (seconds, not falling), two of equal length.
+    """The trend of ``values`` measured at ``times``, two sequences of equal length.
 
+    Times do not fall; they are datetimes, ISO texts or numbers of seconds.
     Pairs with a NaN or an infinity are left out; uneven and equal times are fine. Long series are
     thinned to medians of stretches of time, so an hour of seconds costs a few milliseconds.
 
