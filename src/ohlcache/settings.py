@@ -48,8 +48,8 @@ class HistorySettings(BaseModel):
         the store is PostgreSQL, since a local file is read faster than Redis.
     revisions_days: for how long values that were changed can still be read (``as_of``); None: for
         ever. What a snapshot needs is kept until it is deleted.
-    prefetch: whether what lies next to ranges read is loaded in the background before it is asked
-        for, while that turns out to be of use.
+    prefetch: whether what is stored next to ranges read is decoded in the background before it is
+        asked for, while that turns out to be of use; "fetch": what is not stored is fetched, too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,7 +63,7 @@ class HistorySettings(BaseModel):
     lease_seconds: float = Field(default=5.0, ge=0.1, le=3600)
     share_chunks: Literal["auto"] | bool = "auto"
     revisions_days: float | None = Field(default=None, gt=0, le=36_525)
-    prefetch: bool = True
+    prefetch: Literal["fetch"] | bool = True
 
 
 LONGEST_SECONDS = 3.2e9  # a hundred years

@@ -27,7 +27,7 @@ HISTORY = make_block(WINDOWS * WINDOW_CANDLES)
 FIRST_WINDOW = -(-T0 // (WINDOW_CANDLES * MINUTE)) * WINDOW_CANDLES * MINUTE
 WINDOW = WINDOW_CANDLES * MINUTE
 WINDOW_BYTES = WINDOW_CANDLES * 8 * 7
-OFF, ON = {"history": {"prefetch": False}}, {"history": {"prefetch": True}}
+OFF, ON = {"history": {"prefetch": False}}, {"history": {"prefetch": "fetch"}}
 PAGE = 100
 
 
@@ -46,7 +46,9 @@ def with_source(tmp_path):
 
     def open_with(source, **history):
         md = ohlcache.open(
-            tmp_path / "store", source=source, settings={"history": {"prefetch": True, **history}}
+            tmp_path / "store",
+            source=source,
+            settings={"history": {"prefetch": "fetch", **history}},
         )
         opened.append((md, source))
         return md
@@ -406,3 +408,14 @@ def test_what_nobody_reads_makes_way():
     ledger.read(pieces[0])  # after all, but its account is closed
     assert ledger.stats()["wasted_bytes"] == 3_000
     assert ledger.stats()["used_bytes"] == 0
+
+
+def test_by_default_nothing_is_asked_of_the_source_that_nobody_asked_for(tmp_path):
+    venue = Venue()
+    with ohlcache.open(tmp_path / "store", source=venue) as md:
+        for hour in range(48):
+            start = T0 + hour * 60 * MINUTE
+            md.candles("BTC/USDT", "1m", start, start + 60 * MINUTE)
+        while md.stats()["prefetch"]["under_way"]:
+            time.sleep(0.001)
+        assert len(md.candles("BTC/USDT", "1m", fetch=False)) == 48 * 60

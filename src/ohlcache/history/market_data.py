@@ -17,7 +17,7 @@ from collections.abc import (
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
 from ohlcache.candles import Block, Interval, Timeframe, to_block, to_frame
@@ -83,7 +83,7 @@ class MarketData(Closing):
         memory_bytes: int = 512 * 2**20,
         sessions: Mapping[str, str] | None = None,
         lease_seconds: float = LEASE_SECONDS,
-        prefetch: bool = False,
+        prefetch: Literal["fetch"] | bool = False,
         clock: Callable[[], int] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -91,7 +91,8 @@ class MarketData(Closing):
 
         sleep: waits for so many seconds of the clock.
 
-        prefetch: whether what lies next to ranges read is loaded before it is asked for.
+        prefetch: whether what is stored next to ranges read is decoded before it is asked for;
+            "fetch": what is not stored is asked of the source, too.
         lease_seconds: for how long a process that died keeps others from fetching what it was at.
         """
         self._store = store
@@ -113,9 +114,8 @@ class MarketData(Closing):
             sleep,
         )
         if prefetch:
-            self._reader.prefetcher = Prefetcher(
-                self._reader, self._holder, self._fetcher, self._clock
-            )
+            fetcher = self._fetcher if prefetch == "fetch" else None
+            self._reader.prefetcher = Prefetcher(self._reader, self._holder, fetcher, self._clock)
         self._make_threads()
         _opened.add(self)
         registry.register(self.report)
