@@ -61,7 +61,7 @@ _HOMES = {
     "start_monitoring": "ohlcache.monitoring",
     "stop_monitoring": "ohlcache.monitoring",
 }
-_ROOMS = ("cache", "memory", "telemetry")
+_ROOMS = ("cache", "memory", "sources", "telemetry")
 
 __all__ = [  # the names below resolve through __getattr__
     "CacheCategory",

@@ -300,9 +300,12 @@ def checked_section(kind: type[Section], where: str, fields: Mapping[str, Any]) 
 
 def _explained(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    key = ".".join(map(str, first["loc"]))
+    path, told = first["loc"], first["msg"]
+    if str(path[-1]).startswith("literal["):  # one branch of what is a text or a bool
+        path, told = path[:-1], told.replace("should be", "should be true, false or")
+    key = ".".join(map(str, path))
     is_unknown = first["type"] == "extra_forbidden"
-    return f"setting {key} is {_shown(key, first.get('input'), is_unknown)}: {first['msg']}"
+    return f"setting {key} is {_shown(key, first.get('input'), is_unknown)}: {told}"
 
 
 def _shown(key: str, value: Any, is_unknown: bool) -> str:

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +78,7 @@ class Database:
         self._name = f"{what} {path}"
         self._uri_options = ""
         self._write_lock = threading.RLock()
+        self._watch_lock = threading.Lock()  # a connection must not be closed while it is used
         self._process = os.getpid()
         self._generation = 0  # of connections: their versions cannot be compared with others'
         self._is_closed = False
@@ -92,10 +93,12 @@ class Database:
         self._check_process()
         if self._unwatched is not None:
             self._look_again()
-        try:
-            version: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
+        with self._watch_lock:
+            self._check_open()
+            try:
+                version: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+            except sqlite3.Error as error:
+                raise self._explained(error) from error
         return self._generation, version
 
     @contextmanager
@@ -112,16 +115,16 @@ class Database:
                 yield connection
             finally:
                 connection.execute("COMMIT")
+                self._idle.append(connection)
                 if self._is_closed:
-                    connection.close()
-                else:
-                    self._idle.append(connection)
+                    self._close_idle()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The writing connection inside a transaction: all is committed, or on error nothing."""
         self._check_process()
         with self._write_lock, self._errors():
+            self._check_open()
             connection = self._writing_connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -136,6 +139,7 @@ class Database:
         """Shorten the file by at most so many pages that removed rows left behind."""
         self._check_process()
         with self._write_lock, self._errors():
+            self._check_open()
             # Only this steps through the whole statement, which has rows but no columns.
             self._writing_connection().executescript(f"PRAGMA incremental_vacuum({pages})")
 
@@ -146,17 +150,24 @@ class Database:
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
-        """Close every connection; the log is moved into the database file."""
+        """Close every connection; the log is moved into the database file.
+
+        A connection that somebody reads with is closed when they are done.
+        """
         if self._process != os.getpid():
             return
-        with self._write_lock:
+        with self._write_lock, self._watch_lock:
             self._is_closed = True
-            while self._idle:
-                self._idle.pop().close()
+            self._close_idle()
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
             self._watcher.close()
+
+    def _close_idle(self) -> None:
+        with suppress(IndexError):  # until none is left, whoever else takes them too
+            while True:
+                self._idle.pop().close()
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -268,13 +279,17 @@ class Database:
 
     # -- processes and errors -------------------------------------------------------------------
 
-    def _check_process(self) -> None:
-        """A forked child must not touch its parent's connections (SQLite forbids it)."""
+    def _check_open(self) -> None:
         if self._is_closed:
             raise StoreError(f"{self._name} is closed: open it again")
+
+    def _check_process(self) -> None:
+        """A forked child must not touch its parent's connections (SQLite forbids it)."""
+        self._check_open()
         if self._process != os.getpid():
             self._process = os.getpid()
             self._write_lock = threading.RLock()
+            self._watch_lock = threading.Lock()
             with self._errors():
                 self._renew_connections()
 

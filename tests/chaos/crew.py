@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ohlcache
-import ohlcache.runtime  # so that a member loses no time on imports
+import ohlcache.cache.redis  # these so that a member loses no time on imports
+import ohlcache.history.postgres_engine
+import ohlcache.history.shared.redis_chunks
+import ohlcache.runtime
 from conftest import MINUTE, T0
 
 from .marked import SHARED, TIMEFRAME, candles, growing, grown, marks_in, slots

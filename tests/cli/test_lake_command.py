@@ -44,6 +44,34 @@ def test_a_range(cli, tmp_path):
     assert cli.json("lake", "export", url, *BTC, *ranged)["rows"] == 60
 
 
+def test_several_venues(cli, tmp_path, capsys):
+    with ohlcache.open(cli.store) as md:
+        md.write(*BTC, BLOCK, venue="kraken")
+        md.write("SOL/USDT", "1m", BLOCK, venue="kraken")
+    url = tmp_path / "lake"
+    cli("lake", "export", url)
+    assert [(one["venue"], one["symbol"]) for one in cli.json("lake", "ls", url)] == [
+        ("binance", "BTC/USDT"),
+        ("binance", "ETH/USDT"),
+        ("kraken", "BTC/USDT"),
+        ("kraken", "SOL/USDT"),
+    ]
+    assert len(cli.json("lake", "ls", url, "--venue", "kraken")) == 2
+    other = CommandLine(tmp_path / "other", capsys)
+    assert other.json("lake", "fetch", url, "SOL/USDT", "1m")["venue"] == "kraken"
+    assert other.json("lake", "fetch", url, *BTC, "--venue", "kraken")["venue"] == "kraken"
+    refused = other("lake", "fetch", url, *BTC)
+    assert (refused.code, refused.out) == (1, "")
+    assert "BTC/USDT of several: name one of binance, kraken" in refused.error
+
+
+def test_a_lake_that_was_damaged_says_that_it_was_repaired(cli, tmp_path):
+    url = tmp_path / "lake"
+    cli("lake", "export", url)
+    next(url.rglob("*.parquet")).unlink()
+    assert "1 repaired" in cli("lake", "export", url).out
+
+
 def test_what_people_read(cli, tmp_path):
     url = tmp_path / "lake"
     assert "2 series: 2 parts written with 3,024 candles" in cli("lake", "export", url).out

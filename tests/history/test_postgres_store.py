@@ -16,7 +16,7 @@ import pytest
 
 import ohlcache
 from conftest import MINUTE, T0, make_block
-from ohlcache.candles import Block, to_block
+from ohlcache.candles import Anchor, Block, Interval, Timeframe, to_block
 from ohlcache.cli import main
 from ohlcache.errors import (
     InvalidArgument,
@@ -32,6 +32,8 @@ from ohlcache.errors import (
 from ohlcache.history import postgres_schema
 from ohlcache.history.postgres_engine import PostgresEngine
 from ohlcache.history.postgres_listener import Listener
+from ohlcache.history.reports import SeriesKey
+from ohlcache.history.writing import Writing
 
 from .tls_proxy import make_certificate, tls_in_front_of
 
@@ -452,3 +454,46 @@ def test_the_command_line_works_on_it_and_keeps_the_password_to_itself(location,
     shown = capsys.readouterr()
     assert "BTC/USDT" in shown.out
     assert "secret" not in shown.out + shown.err
+
+
+class Meeting:
+    """Holds a writer up at its last step before the clock until another one has begun to wait."""
+
+    def __init__(self, monkeypatch, admin):
+        self.has_come = threading.Event()
+        self.admin = admin
+        store = Writing._store
+
+        def held_up(*arguments):
+            self.has_come.set()
+            self._await_somebody_waiting()
+            return store(*arguments)
+
+        monkeypatch.setattr(Writing, "_store", held_up)
+
+    def _await_somebody_waiting(self):
+        until = time.monotonic() + 0.5  # without a lock in common nobody waits
+        while time.monotonic() < until:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            if self.admin.execute(waiting).fetchone()[0]:
+                return
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("what", ["snapshot", "set_metadata"])
+def test_writers_never_wait_for_each_other_in_a_circle(location, admin, monkeypatch, what):
+    symbol, rows = BTC[0], make_block(400)
+    with ohlcache.open(location) as md, ThreadPoolExecutor(1) as pool:
+        md.set_metadata(symbol, {"listed": "2019-12-01"})
+        for timeframe in ("1m", "5m"):
+            md.write(symbol, timeframe, rows.take(rows.times % (5 * MINUTE) == 0))
+            key = SeriesKey("local", symbol, Timeframe.parse(timeframe))
+            md._store.cover_never_traded(key, Anchor(), (Interval(T0 - 10**11, T0 - 10**10),))
+        meeting = Meeting(monkeypatch, admin)
+        writer = pool.submit(md.write, symbol, "5m", make_block(5, start=T0 + 1_000 * MINUTE, step=5 * MINUTE))
+        meeting.has_come.wait(5)
+        if what == "snapshot":
+            md.snapshot("now")
+        else:
+            md.set_metadata(symbol, {"listed": "2015-01-01"})
+        assert writer.result(10).added == 5

@@ -138,3 +138,36 @@ def test_verify_survives_what_is_not_even_bytes(tmp_path, data):
             connection.execute("UPDATE chunk SET data = ?", (data,))
         connection.close()
         assert not md.verify().ok
+
+
+_CLOSE_AMID_READS = """
+import sys, threading, ohlcache
+from ohlcache.errors import StoreError
+
+def watch(store):
+    try:
+        while True:
+            store.token()
+    except StoreError:
+        pass
+
+for number in range(60):
+    with ohlcache.open(f"{sys.argv[1]}/{number}") as md:
+        threads = [threading.Thread(target=watch, args=(md._store,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        sum(range(100_000))
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_closing_while_others_read_stops_them_with_an_error(tmp_path):
+    # In a process of its own: what must not happen would end it.
+    ended = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", _CLOSE_AMID_READS, str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")

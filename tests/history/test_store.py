@@ -217,6 +217,41 @@ def test_repair_fetches_what_is_damaged_again(location, damage):
         assert len(asked) == 1
 
 
+def test_repair_of_both_layers_of_a_window_loses_none(location, sql):
+    history = make_block(2_010)
+    with ohlcache.open(location) as md:
+        md.write(*BTC, history.slice(0, 2_000))
+        md.write(*BTC, history.slice(2_000, 2_010))
+    for start, layer, data in sql("SELECT start, layer, data FROM chunk"):
+        broken = bytes(data[:-1]) + bytes([data[-1] ^ 0xFF])
+        sql("UPDATE chunk SET data = ? WHERE start = ? AND layer = ?", broken, start, layer)
+    with ohlcache.open(location, source=lambda *range_: history.between(*range_[2:])) as md:
+        report = md.repair()
+        assert report.ok
+        assert len(report.refetched) == 1
+        assert to_block(md.candles(*BTC, T0, T0 + 2_010 * MINUTE)).identical(history)
+        assert md.coverage(*BTC) == [(T0, T0 + 2_010 * MINUTE)]
+
+
+def test_repair_leaves_alone_what_others_mended_meanwhile(location, damage):
+    history, corrected = make_block(3_000), make_block(3_000, seed=1)
+    with ohlcache.open(location) as md:
+        md.write(*BTC, history)
+    damage()
+
+    def source(symbol, timeframe, start, end):
+        with ohlcache.open(location) as other:
+            other.delete(*BTC, start, end)
+            other.write(*BTC, corrected)
+        return history.between(start, end)
+
+    with ohlcache.open(location, source=source) as md:
+        report = md.repair()
+        assert report.ok
+        assert report.refetched == ()
+        assert to_block(md.candles(*BTC, T0, T0 + 3_000 * MINUTE)).identical(corrected)
+
+
 def test_a_repair_that_would_lose_candles_changes_nothing(location, damage):
     with ohlcache.open(location) as md:
         md.write(*BTC, make_block(100_000))

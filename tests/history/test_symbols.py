@@ -188,6 +188,18 @@ def test_coverage_of_what_was_written_stays_when_the_listing_changes(md):
     assert md.coverage("X", "1m") == [Interval(LISTED, DELISTED)]
 
 
+def test_a_wrong_listing_between_candles_is_taken_back(md, venue):
+    early, late = HISTORY.slice(0, 10), HISTORY.slice(2870, 2880)
+    md.set_metadata("X", {"listed": DELISTED})
+    read(md, end=DELISTED)
+    md.write("X", "1m", early)
+    md.write("X", "1m", late)
+    md.set_metadata("X", {})
+    gap = Interval(LISTED + 10 * MINUTE, DELISTED - 10 * MINUTE)
+    assert md.coverage("X", "1m") == [Interval(LISTED, gap.start), Interval(gap.end, DELISTED)]
+    assert read(md, end=DELISTED).identical(HISTORY)
+
+
 def test_a_listing_stored_before_it_was_checked_does_not_keep_candles_from_being_read(
     md, sql, venue
 ):

@@ -391,7 +391,12 @@ class MarketData(Closing):
         *,
         venue: str | None = None,
     ) -> int:
-        """Remove candles and coverage in [start, end), or the whole series; the rows removed."""
+        """Remove candles and coverage in [start, end), or the whole series; the rows removed.
+
+        What a snapshot needs of a range is kept; a series that is deleted as a whole can no longer
+        be read as of any snapshot or moment before. Raises InvalidArgument, UnknownSymbol or a
+        StoreError.
+        """
         key = self._key(symbol, timeframe, venue)
         low, high = range_ms(start, end)
         if key not in self._holder.catalogue():
@@ -430,7 +435,8 @@ class MarketData(Closing):
     def snapshot(self, name: str) -> Snapshot:
         """Name the present state of all series, to be read as ``candles(…, as_of=name)``.
 
-        Costs a row for each series, and keeps the values that are changed from now on. Raises
+        Costs a row for each series, and keeps the values that are changed from now on. It ends for
+        a series that is deleted as a whole. Raises
         InvalidArgument for a name that is in use or means a time, or a StoreError.
         """
         return self._store.snapshot(name)

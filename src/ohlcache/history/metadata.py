@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
+
 from ohlcache.candles import OHLCV, Anchor, Interval, IntervalSet
-from ohlcache.candles.interval import difference
+from ohlcache.candles.interval import difference, intersection, normalise
 from ohlcache.history.engine import Session
 from ohlcache.history.listing import Listing
 from ohlcache.history.reading import Reading, Series
@@ -50,30 +52,41 @@ def replace_properties(session: Session, venue: str, symbol: str, data: dict[str
     if before == after:
         return
     writing = Writing(session)
-    for known in Reading(session).all_series():
-        if known.key[:2] == (venue, symbol):
-            _uncover(session, writing, known.key, before, after)
+    known = sorted(Reading(session).series_of(venue, symbol), key=lambda series: series.id)
+    # All are locked before the first is changed, which locks the clock.
+    for series in filter(None, [writing.known_series(one.key) for one in known]):
+        _uncover(session, writing, series, before, after)
 
 
 def _uncover(
-    session: Session, writing: Writing, key: SeriesKey, before: Listing, after: Listing
+    session: Session, writing: Writing, series: Series, before: Listing, after: Listing
 ) -> None:
-    series = writing.known_series(key)
-    if series is None:
-        return
     grid = series.grid
     retaken = difference(before.never_traded(grid, _ALWAYS), after.never_traded(grid, _ALWAYS))
-    # What has candles was written by somebody: its coverage does not rest on the listing.
-    retaken = difference(retaken, _with_candles(session, series))
+    # Candles were written by somebody: what they cover does not rest on the listing.
+    retaken = difference(retaken, _with_candles(session, series, retaken))
     for range_ in retaken:
         writing.uncover(series, range_)
     if retaken:
         writing.touch(series)
 
 
-def _with_candles(session: Session, series: Series) -> IntervalSet:
-    pieces = Reading(session).pieces(series, *_ALWAYS[0])
-    return tuple(Interval(piece.first, series.grid.next(piece.last)) for piece in pieces)
+def _with_candles(session: Session, series: Series, ranges: IntervalSet) -> IntervalSet:
+    """The open times of the candles in windows that the ranges touch, as few ranges."""
+    reading, grid = Reading(session), series.grid
+    windows = {
+        piece.start
+        for piece in reading.pieces(series, *_ALWAYS[0])
+        if intersection([(piece.first, grid.next(piece.last))], ranges)
+    }
+    found: list[Interval] = []
+    for start in sorted(windows):
+        times = reading.rows(series, start, start + 1).times
+        ends = grid.nexts(times)
+        breaks = np.flatnonzero(ends[:-1] != times[1:])
+        firsts, lasts = np.append(0, breaks + 1), np.append(breaks, len(times) - 1)
+        found += map(Interval, times[firsts].tolist(), ends[lasts].tolist())
+    return normalise(found)
 
 
 def cover_never_traded(

@@ -51,7 +51,8 @@ def _fetched(cursor: psycopg.Cursor[Any]) -> Iterator[Row]:
 class PostgresSession:
     """A connection inside a transaction."""
 
-    ROW_LOCK = " FOR UPDATE"
+    # Weaker than FOR UPDATE: it lets others insert rows that refer to the locked one.
+    ROW_LOCK = " FOR NO KEY UPDATE"
     NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
     def __init__(self, connection: BoundedConnection) -> None:

@@ -119,11 +119,21 @@ class Store:
                 return writing.remove(series)
             return writing.remove_range(series, start, end)
 
-    def drop(self, series: Series, piece: Piece) -> None:
-        """Forget a damaged layer and the coverage of its rows."""
+    def replace(self, found: Series, layers: list[Piece], block: Block) -> bool:
+        """Put inspected rows in the place of damaged layers of one window, in one transaction.
+
+        Whether they were replaced: not if somebody wrote or removed them since the series was as
+        it was ``found``.
+        """
         with self._engine.writing() as session:
             writing = Writing(session, self._keeping)
-            writing.drop(series, piece)
+            series = writing.known_series(found.key)
+            if series is None or series.anchor != found.anchor:
+                return False
+            if not writing.holds_unchanged(series, layers, found.revision):
+                return False
+            writing.replace(writing.series(found.key, found.anchor, block.names), layers, block)
+            return True
 
     def metadata(self, venue: str, symbol: str) -> dict[str, Any]:
         """The properties of a symbol; empty where none were set."""

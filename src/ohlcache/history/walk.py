@@ -259,6 +259,13 @@ def _length(timeframe: Timeframe) -> int:
 
 def unknown_series(key: SeriesKey, catalogue: dict[SeriesKey, Series]) -> UnknownSymbol:
     """The error for a series that is not stored: it says what is."""
+    base_series = bases(key, catalogue.values())
+    if base_series:
+        base = base_series[0].key.timeframe
+        return UnknownSymbol(
+            f"timeframe {key.timeframe} of {key.symbol} is not stored, it is made from {base} when "
+            f"it is read: ask for {base}"
+        )
     timeframes = [str(known.timeframe) for known in catalogue if known[:2] == key[:2]]
     if timeframes:
         return UnknownSymbol(

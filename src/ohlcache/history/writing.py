@@ -69,7 +69,9 @@ class _Placed(NamedTuple):
 class Writing:
     """The steps of a write, inside its transaction.
 
-    Series are locked when they are looked up. The store's clock is locked when the revision of the
+    Locks are taken in one order, so that writers wait for each other but never in a circle: the
+    properties of a symbol, series by their ids, the clock, then all that is only changed with the
+    clock locked. Series are locked when they are looked up. The store's clock is locked when the revision of the
     write is first needed, after the work of merging and encoding: whoever gets a revision commits
     before the next one is given, so that readers who ask for what is newer miss nothing.
     """
@@ -149,8 +151,11 @@ class Writing:
 
     def rows(self, series: Series, block: Block) -> Changed:
         """Merge rows into the windows they fall into."""
+        return self._merge(series, block, self._live_rows_from(series, block))
+
+    def _merge(self, series: Series, block: Block, live: int) -> Changed:
+        """The same, with a record of what stood at the open times before ``live``."""
         added = updated = unchanged = 0
-        live = self._live_rows_from(series, block)
         layers: list[tuple[int, int, Block]] = []
         for start, rows in split(block, series.key.timeframe):
             placed = self._place(series, start, rows)
@@ -270,10 +275,11 @@ class Writing:
     def remove(self, series: Series) -> int:
         """Remove a series with all that belongs to it; the number of its rows."""
         rows = self._read.info(series).rows
-        self._session.run("DELETE FROM series WHERE id = ?", series.id)
+        # The clock first: with the series go its records, which others forget under the clock.
         self._session.run(
             "UPDATE clock SET revision = ?, deletions = deletions + 1", self._revision
         )
+        self._session.run("DELETE FROM series WHERE id = ?", series.id)
         return rows
 
     def remove_range(self, series: Series, start: int | None, end: int | None) -> int:
@@ -325,9 +331,17 @@ class Writing:
         except (ChunkError, StoreDamaged):
             return Earlier(first, end, sum(one.rows for one in layers), None)
 
-    def drop(self, series: Series, piece: Piece) -> None:
-        """Forget a damaged layer and the coverage of its rows."""
-        self.forget(series, piece.start, piece.layer)
-        self._past.removal([Earlier(piece.first, piece.last + 1, piece.rows, None)])
-        self.uncover(series, Interval(piece.first, series.grid.next(piece.last)))
+    def holds_unchanged(self, series: Series, layers: list[Piece], revision: int) -> bool:
+        """Whether these layers of a window are there and were not written after a revision."""
+        start = layers[0].start
+        written = self._read.pieces(series, start, start + 1, after=revision)
+        return {*self._read.pieces(series, start, start + 1)} - {*written} >= {*layers}
+
+    def replace(self, series: Series, layers: list[Piece], block: Block) -> None:
+        """Put rows in the place of damaged layers of a window; its coverage stays as it is."""
+        for layer in layers:
+            self.forget(series, layer.start, layer.layer)
+        first, end = min(one.first for one in layers), max(one.last for one in layers) + 1
+        self._past.removal([Earlier(first, end, sum(one.rows for one in layers), None)])
+        self._merge(series, block, _BEGINNING)  # of which no record is needed: all lie in that one
         self.touch(series, removed=True)

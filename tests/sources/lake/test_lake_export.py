@@ -11,9 +11,11 @@ import pytest
 import ohlcache
 from conftest import MINUTE, T0, make_block
 from ohlcache.candles import Interval, Timeframe, to_block
-from ohlcache.errors import OhlcacheError
+from ohlcache.errors import FetchError, OhlcacheError, SourceError
 from ohlcache.sources.lake import Storage, export_series
 from ohlcache.sources.lake.writing import KEPT_MS
+
+from .conftest import Lake
 
 BTC = ("BTC/USDT", "1m")
 DAY = 1440 * MINUTE
@@ -168,6 +170,77 @@ def test_a_column_that_came_later(folder):
     assert found.names == wider.names
     assert np.isnan(found.column("trades")[:44_640]).all()
     assert found.slice(44_640, 70_000).identical(wider.slice(44_640, 70_000))
+
+
+@pytest.mark.parametrize("cut", [None, 1000])
+def test_a_part_that_went_or_was_cut_is_written_again(lake, cut):
+    export(lake, BLOCK)
+    storage = Storage(lake.url, lake.options)
+    path = next(iter(storage.files("", ".parquet")))
+    if cut is None:
+        storage.remove(path)
+    else:
+        storage.put(path, storage.read(path)[:cut])
+    report = export(lake, BLOCK)
+    assert (report.written, report.unchanged, report.repaired) == (1, 1, 1)
+    assert read(lake).identical(BLOCK)
+    assert export(lake, BLOCK).repaired == 0
+
+
+def test_what_only_a_part_knew_that_went_is_no_longer_known(folder):
+    export(folder, BLOCK)
+    half = (Interval(T0, T0 + 100 * MINUTE),)
+    storage = Storage(folder.url)
+    storage.remove(next(iter(storage.files("", ".parquet"))))
+    assert export(folder, BLOCK, half).repaired == 1
+    february = T0 + 31 * DAY
+    assert folder.source().known(*BTC) == (*half, Interval(february, END))
+    rest = BLOCK.between(february, END)
+    assert to_block(folder.source().candles(*BTC, february, as_="numpy")).identical(rest)
+
+
+def test_the_remedy_for_a_part_damaged_within_is_true(folder):
+    export(folder, BLOCK)
+    storage = Storage(folder.url)
+    path = next(iter(storage.files("", ".parquet")))
+    data = bytearray(storage.read(path))
+    data[len(data) // 3] ^= 1
+    storage.put(path, bytes(data))
+    with pytest.raises(FetchError, match="delete this file and export the series again"):
+        read(folder)
+    storage.remove(path)
+    assert export(folder, BLOCK).repaired == 1
+    assert read(folder).identical(BLOCK)
+
+
+def test_a_manifest_that_cannot_be_read_is_made_anew(lake):
+    export(lake, BLOCK)
+    storage = Storage(lake.url, lake.options)
+    path = "venue=binance/symbol=BTC%2FUSDT/timeframe=1m/_manifest.json"
+    storage.put(path, b"{")
+    assert export(lake, BLOCK).repaired == 1
+    assert read(lake).identical(BLOCK)
+
+
+def test_a_manifest_of_a_newer_version_is_left_alone(folder):
+    export(folder, BLOCK)
+    storage = Storage(folder.url)
+    path = "venue=binance/symbol=BTC%2FUSDT/timeframe=1m/_manifest.json"
+    storage.put(path, b'{"format": "ohlcache-lake", "version": 2}')
+    with pytest.raises(FetchError, match="update ohlcache"):
+        export(folder, BLOCK)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_lake_where_no_folder_can_be(tmp_path, place):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(SourceError, match="cannot be a folder .* give the URL of one"):
+        export(Lake(str(tmp_path / place), None), BLOCK)
+
+
+def test_a_lake_below_a_folder_that_nobody_can_make():
+    with pytest.raises(SourceError, match="/proc/none cannot be a folder"):
+        export(Lake("/proc/none", None), BLOCK)
 
 
 def test_nothing_stored_is_an_error_and_makes_no_lake(folder, tmp_path):

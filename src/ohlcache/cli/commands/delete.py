@@ -26,16 +26,21 @@ def command(
 ) -> int | None:
     """Remove a series, or a range of it.
 
-    What is removed also counts as never fetched again.
+    What is removed also counts as never fetched again. A whole series that is removed can no longer
+    be read as of a snapshot.
     """
     low, high = moments(start, end)
     with invocation.open_existing() as md:
         info = md.info(symbol, timeframe, venue=venue)
         name = f"{info.venue} {info.symbol} {info.timeframe}"
+        is_whole = low is None and high is None
+        named = ", ".join(one.name for one in md.snapshots()) if is_whole else ""
+        if named:
+            click.echo(f"{name} can then no longer be read as of snapshots: {named}", err=True)
         if not yes:
             if not sys.stdin.isatty():
                 raise click.UsageError(f"nobody can be asked whether to delete {name}: give --yes")
-            within = "all" if low is None and high is None else _within(low, high)
+            within = "all" if is_whole else _within(low, high)
             question = f"Delete {within} of {name} ({count(info.rows)} candles in all)?"
             click.confirm(question, abort=True, err=True)
         removed = md.delete(symbol, timeframe, low, high, venue=venue)

@@ -14,7 +14,7 @@ from ohlcache.cli.parameters import moments, symbol, time_range, timeframe, venu
 from ohlcache.cli.progress import progress
 from ohlcache.cli.reading import READ_ONCE_MB
 from ohlcache.errors import InvalidArgument
-from ohlcache.sources.lake import LakeExport, LakeSource
+from ohlcache.sources.lake import LakeExport, LakeSource, Storage, venue_of, venues
 
 url = click.argument("url")
 option = click.option(
@@ -83,6 +83,7 @@ def export(
         f"{count(len(wanted))} series: {count(total.written, 'part')} written with "
         f"{count(total.rows, 'candle')} in {size(total.bytes)}, {count(total.unchanged)} unchanged"
         + (f", {count(total.deleted)} old ones deleted" if total.deleted else "")
+        + (f", {count(total.repaired)} repaired" if total.repaired else "")
     )
     return None
 
@@ -109,7 +110,9 @@ def fetch_from(
     Without --start and --end it is all that the lake knows.
     """
     low, high = moments(start, end)
-    source = LakeSource(url, venue=venue, storage_options=_storage_options(options))
+    storage_options = _storage_options(options)
+    venue = venue or venue_of(Storage(url, storage_options), symbol)
+    source = LakeSource(url, venue=venue, storage_options=storage_options)
     known = source.known(symbol, timeframe)
     if low is None and known:
         low = known[0].start
@@ -127,8 +130,14 @@ def fetch_from(
 @venue
 @option
 def ls(invocation: Invocation, url: str, venue: str | None, options: tuple[str, ...]) -> int | None:
-    """List what a lake holds."""
-    known = LakeSource(url, venue=venue, storage_options=_storage_options(options)).series()
+    """List what a lake holds, of one venue or of all."""
+    storage_options = _storage_options(options)
+    named = [venue] if venue else venues(Storage(url, storage_options)) or [None]
+    known = [
+        series
+        for one in named
+        for series in LakeSource(url, venue=one, storage_options=storage_options).series()
+    ]
     if invocation.as_json:
         invocation.print_json([asdict(series) for series in known])
         return None

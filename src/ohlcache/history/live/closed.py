@@ -40,11 +40,11 @@ class Candles(Protocol):
     def take(self, message: object) -> None:
         """Put in a message. Raises SourceError for one after which no candle can be relied on."""
 
-    def close(self, now: int | None = None) -> Closed | None:
-        """What closed since the last call: by what the messages say, and at the time ``now``."""
+    def close(self) -> Closed | None:
+        """What closed since the last call, by what the messages say."""
 
-    def unconfirmed(self) -> Interval | None:
-        """What was closed only because time passed, with no message since."""
+    def leave(self, until: int) -> None:
+        """Take candles before ``until`` for closed: they are known from elsewhere."""
 
     def last_words(self) -> Closed | None:
         """What the messages say to be over when none will follow, without the grace."""

@@ -115,8 +115,10 @@ class Live:
         subscription.followers += 1
         try:
             await subscription.begun()
-            cursor = subscription.edge
+            cursor = first = subscription.edge
             while await subscription.reached_beyond(cursor) and not self._is_closed:
+                if cursor == first:
+                    cursor = subscription.beginning(first)
                 grid = self._grid(key, cursor)
                 end = min(subscription.edge, grid.shifted(cursor, _ROWS_AT_ONCE))
                 rows = await subscription.blocking(subscription.series.rows, cursor, end)

@@ -2,8 +2,9 @@
 
 Two activities share the work. The *reader* keeps a connection, takes its messages and stores
 candles as soon as the messages show them to be closed; it never waits for a source, so that no
-connection is lost because nobody read from it. The *keeper* closes candles when the clock says so,
-and has fetched what no connection saw whole. Candles before ``edge`` are settled: stored, or known
+connection is lost because nobody read from it. The *keeper* has fetched what no connection saw
+whole, and what the clock says to be closed while the connection is silent: silence alone tells
+nothing, since a connection may hang in the middle of a candle. Candles before ``edge`` are settled: stored, or known
 to be had from nobody. Whoever follows reads them from the store, so a slow consumer costs nothing.
 """
 
@@ -66,6 +67,9 @@ class Subscription:
         self._grace = grace
         self._around = around
         self._candles: Candles | None = None  # of the connection, from its first message on
+        self._behind = 0  # of the newest message, in ms after its candle's end
+        self._new_from: int | None = None  # where a series begins that is not stored
+        self._earlier: int | None = None  # where the first message let it begin instead
         self._doubtful: IntervalSet = ()
         self._is_unsettled = False
         self._ahead = 0  # of the venue's clock, before ours
@@ -85,6 +89,10 @@ class Subscription:
         async with self._changed:
             await self._changed.wait_for(lambda: self.edge > time or self.is_over)
         return self.edge > time
+
+    def beginning(self, time: int) -> int:
+        """Where to read from after waiting for ``time`` for the first time."""
+        return self._earlier if self._earlier is not None and time == self._new_from else time
 
     async def end(self) -> None:
         """Close the connection and wait until nothing of it is left."""
@@ -134,6 +142,7 @@ class Subscription:
         forming = self._grid.floor(now)
         stored = await self.blocking(self.series.stored_until)
         self.edge = forming if stored is None else min(stored, forming)
+        self._new_from = forming if stored is None else None
         self._begun.set_result(None)
 
     def _now(self) -> int:
@@ -228,7 +237,9 @@ class Subscription:
         if self._candles is None:
             self._candles = self._new_candles(message, opened_at)
             self._around.counts["connections"] += 1
+            self._begin_earlier(self._candles.known_from)
             self._wake.set()
+        self._behind = max(0, self._now() - self._grid.next(self._grid.floor(message.time)))
         candles = self._candles
         candles.take(message)
         forming = candles.forming
@@ -243,18 +254,21 @@ class Subscription:
     def _new_candles(self, message: CandleUpdate | Trade, opened_at: int) -> Candles:
         if isinstance(message, Trade):
             return TradedCandles(self._grid, self._grace, message, opened_at)
-        return UpdatedCandles(self._grid, self._grace, message)
+        return UpdatedCandles(self._grid, message)
+
+    def _begin_earlier(self, known_from: int) -> None:
+        """Begin a new series with what its first connection knows, if that is before the clock."""
+        if self._earlier is None and self.edge == self._new_from and known_from < self.edge:
+            self.edge = self._earlier = known_from
 
     async def _lose_connection(self) -> None:
         candles, self._candles = self._candles, None
+        self._behind = 0
         self._around.forming.drop(self.series.key)
         if candles is None:
             return
         self._around.counts["ignored"] += candles.ignored
         self._around.counts["drops"] += 1
-        unconfirmed = candles.unconfirmed()
-        if unconfirmed is not None:
-            self._doubt(unconfirmed)
         if not self.series.has_history:
             async with self._storing:
                 await self._store(candles, candles.last_words())
@@ -266,11 +280,10 @@ class Subscription:
         while True:
             self._wake.clear()
             await self._tell_time()
-            candles = self._candles
-            if candles is not None:
-                async with self._storing:
-                    await self._store(candles, candles.close(self._now()))
             await self._repair()
+            candles = self._candles
+            if candles is not None and self.series.has_history:
+                await self._confirm(candles)
             if self._doubtful:
                 await self._fetch_doubtful()
             await self._pause()
@@ -296,7 +309,7 @@ class Subscription:
         cannot give is left uncovered, once a connection has gone beyond it.
         """
         candles = self._candles
-        until = self._grid.floor(self._now() - self._grace)
+        until = self._closed_by_clock()
         if candles is not None:
             until = min(until, candles.known_from)
         self._is_unsettled = False
@@ -320,6 +333,31 @@ class Subscription:
             else:
                 self._is_unsettled = not is_hopeless
         await self._settle(reached)
+
+    async def _confirm(self, candles: Candles) -> None:
+        """Have history tell what only the clock says to be closed."""
+        async with self._storing:  # what messages closed is stored by then
+            start = candles.closed_until
+        until = self._closed_by_clock()
+        if until <= start:
+            return
+        try:
+            reached = await drive_async(
+                self.series.repair(self._grid, start, until), self._around.threads
+            )
+        except SourceError as error:
+            self._around.counts[f"error:{type(error).__name__}"] += 1
+            reached = await self.blocking(self.series.known_until, start)
+        self._around.counts["confirmed"] += reached > start
+        self._is_unsettled |= reached < until
+        async with self._storing:
+            candles.leave(reached)
+            if self.edge >= start:
+                await self._settle(reached)
+
+    def _closed_by_clock(self) -> int:
+        """Up to where candles are over; for a stream that is late, as late as its messages are."""
+        return self._grid.floor(self._now() - self._behind - self._grace)
 
     async def _fetch_doubtful(self) -> None:
         doubtful, self._doubtful = self._doubtful, ()

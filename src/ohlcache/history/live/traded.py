@@ -1,8 +1,8 @@
 """Candles from single trades, by the rules of ``ohlcache.candles.trades``.
 
 A candle is known only if every trade of it was seen, so the one that was forming when the
-connection began is not. It is closed once the newest trade, or the clock, is further than the
-grace beyond its end: until then trades may come in any order.
+connection began is not. It is closed once the newest trade is further than the grace beyond its
+end: until then trades may come in any order.
 """
 
 from __future__ import annotations
@@ -68,15 +68,13 @@ class TradedCandles:
             candle = self._open[opens] = _OpenCandle(self._grid, self._grace)
         candle.add(message)
 
-    def close(self, now: int | None = None) -> Closed | None:
+    def close(self) -> Closed | None:
         """See Candles."""
-        latest = self._newest if now is None else max(self._newest, now)
-        return self._close(self._grid.floor(latest - self._grace))
+        return self._close(self._grid.floor(self._newest - self._grace))
 
-    def unconfirmed(self) -> Interval | None:
+    def leave(self, until: int) -> None:
         """See Candles."""
-        confirmed = max(self.known_from, self._grid.floor(self._newest))
-        return Interval(confirmed, self.closed_until) if confirmed < self.closed_until else None
+        self._close(until)
 
     def last_words(self) -> Closed | None:
         """See Candles."""

@@ -1,9 +1,8 @@
 """Candles from a venue's candle updates.
 
 An update is the whole state of its candle, so a candle is known from its first update on. It is
-closed when the venue says so, when a later candle is updated, or when nothing more came until the
-grace after its end. While a candle forms its volume only grows: that tells an update that was
-overtaken by a newer one.
+closed when the venue says so, or when a later candle is updated. While a candle forms its volume
+only grows: that tells an update that was overtaken by a newer one.
 """
 
 from __future__ import annotations
@@ -19,13 +18,12 @@ _REMEMBERED = 64  # closed candles whose last state is kept, to know what is new
 class UpdatedCandles:
     """See Candles."""
 
-    def __init__(self, grid: Grid, grace: int, first: CandleUpdate) -> None:
-        """``grace`` in ms; ``first`` is not yet put in."""
+    def __init__(self, grid: Grid, first: CandleUpdate) -> None:
+        """``first`` is not yet put in."""
         self.known_from = self.closed_until = first.time
         self.ignored = 0
         self.late: dict[int, CandleUpdate | None] = {}
         self._grid = grid
-        self._grace = grace
         self._told = first.time  # up to where the messages say that candles are closed
         self._states: dict[int, CandleUpdate] = {}
 
@@ -50,11 +48,9 @@ class UpdatedCandles:
         over = self._grid.next(message.time) if message.closed else message.time
         self._told = max(self._told, over)
 
-    def close(self, now: int | None = None) -> Closed | None:
+    def close(self) -> Closed | None:
         """See Candles."""
         until = self._told
-        if now is not None:
-            until = max(until, self._grid.floor(now - self._grace))
         start = self.closed_until
         if until <= start:
             return None
@@ -63,16 +59,14 @@ class UpdatedCandles:
             for time, state in sorted(self._states.items())
             if start <= time < until
         ]
-        self.closed_until = until
-        for time in sorted(self._states)[:-_REMEMBERED]:
-            del self._states[time]
+        self.leave(until)
         return Closed(block_of(rows), Interval(start, until))
 
-    def unconfirmed(self) -> Interval | None:
+    def leave(self, until: int) -> None:
         """See Candles."""
-        if self._told >= self.closed_until:
-            return None
-        return Interval(self._told, self.closed_until)
+        self.closed_until = max(self.closed_until, until)
+        for time in sorted(self._states)[:-_REMEMBERED]:
+            del self._states[time]
 
     def last_words(self) -> Closed | None:
         """See Candles."""

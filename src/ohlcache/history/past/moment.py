@@ -47,7 +47,10 @@ def find_moment(session: Session, as_of: Instant, now: int) -> Moment:
     """
     if isinstance(as_of, str) and not is_time(as_of):
         return _snapshot(session, as_of)
-    at = to_ms(as_of, "as_of")
+    try:
+        at = to_ms(as_of, "as_of")
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{error}, or the name of a snapshot") from None
     ((latest,),) = session.rows(LATEST_MOMENT)
     if at > max(now, latest):
         raise InvalidArgument(f"as_of is {to_iso(at)}, which lies in the future: leave it out")

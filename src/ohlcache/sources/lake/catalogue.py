@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ohlcache.candles import Timeframe
-from ohlcache.errors import UnknownSymbol, UnknownTimeframe, UnsupportedBySource
+from ohlcache.errors import (
+    InvalidArgument,
+    SourceError,
+    UnknownSymbol,
+    UnknownTimeframe,
+    UnsupportedBySource,
+)
 from ohlcache.sources.lake.layout import level
 from ohlcache.sources.lake.storage import Storage, join
 
@@ -59,6 +65,33 @@ def _agrees(found: Found, wanted: Found) -> bool:
         (found.timeframe, wanted.timeframe),
     )
     return all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+
+def venues(storage: Storage) -> list[str]:
+    """The venues that a lake names, sorted. Raises SourceError where there is nothing."""
+    try:
+        levels = [level(name) for name in storage.folders("")]
+    except FileNotFoundError:
+        raise SourceError(
+            f"{storage.name}: there is nothing: give the URL of the folder that holds the series"
+        ) from None
+    return [known.value for known in levels if known is not None and known.role == "venue"]
+
+
+def venue_of(storage: Storage, symbol: str) -> str | None:
+    """The only venue of a lake that has a symbol; None where the lake has one venue or no symbol.
+
+    Raises InvalidArgument, naming the venues, where several have it, SourceError.
+    """
+    if len(venues(storage)) < 2:
+        return None
+    having = sorted({found.venue for found in walk(storage, Found(symbol=symbol)) if found.venue})
+    if len(having) > 1:
+        raise InvalidArgument(
+            f"venue is not given, and {storage.name} holds {symbol} of several: name one of "
+            f"{', '.join(having)}"
+        )
+    return next(iter(having), None)
 
 
 def folder_of(storage: Storage, venue: str, symbol: str, timeframe: Timeframe) -> str:

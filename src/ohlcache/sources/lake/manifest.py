@@ -20,6 +20,10 @@ NAME = "_manifest.json"
 _FORMAT, _VERSION = "ohlcache-lake", 1
 
 
+class DamagedManifest(FetchError):
+    """A manifest that cannot be read, which the next export writes anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A Parquet file: its candles open in ``range``.
@@ -94,7 +98,11 @@ def encoded(manifest: Manifest) -> bytes:
 
 
 def decoded(data: bytes, where: str) -> Manifest:
-    """The manifest in a document. Raises FetchError, naming ``where``, for anything else."""
+    """The manifest in a document.
+
+    Raises DamagedManifest, naming ``where``, for one that cannot be read, and FetchError for one of
+    another version or another kind of document.
+    """
     try:
         document = json.loads(data)
         is_ours = document["format"] == _FORMAT
@@ -102,7 +110,7 @@ def decoded(data: bytes, where: str) -> Manifest:
         if is_ours and version == _VERSION:
             return _manifest(document)
     except (ValueError, KeyError, TypeError) as error:
-        raise FetchError(
+        raise DamagedManifest(
             f"{where} is damaged ({type(error).__name__}: {error}): export the series again"
         ) from None
     if is_ours:

@@ -196,9 +196,11 @@ def _reading(storage: Storage, path: str) -> Iterator[None]:
     except BadRow as bad:
         raise FileFormatError(f"{where}: {bad.problem}") from None
     except FileNotFoundError as error:
-        raise SourceUnavailable(f"{where} has gone: ask again for the parts there are") from error
+        raise SourceUnavailable(
+            f"{where} has gone: ask again, and export the series again if it stays away"
+        ) from error
     except (pa.ArrowException, OSError, ValueError) as error:  # what Arrow makes of bad bytes
         reason = str(error).split("\n")[0].rstrip(".")
         raise FetchError(
-            f"{where} is damaged ({reason}): write the series to the lake again"
+            f"{where} is damaged ({reason}): delete this file and export the series again"
         ) from error

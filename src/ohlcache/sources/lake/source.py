@@ -25,14 +25,13 @@ from ohlcache.candles.instant import EARLIEST, LATEST, Instant, to_iso, to_ms
 from ohlcache.candles.interval import difference, normalise
 from ohlcache.errors import (
     InvalidArgument,
-    SourceError,
     SourceUnavailable,
     UnsupportedBySource,
 )
 from ohlcache.sources.files.epoch import TimeUnit
 from ohlcache.sources.files.options import Options, column_names
-from ohlcache.sources.lake.catalogue import Found, folder_of, walk
-from ohlcache.sources.lake.layout import level, series_folder
+from ohlcache.sources.lake.catalogue import Found, folder_of, venues, walk
+from ohlcache.sources.lake.layout import series_folder
 from ohlcache.sources.lake.manifest import Manifest, Part
 from ohlcache.sources.lake.parts import read, survey
 from ohlcache.sources.lake.storage import Storage
@@ -264,19 +263,13 @@ class LakeSource:
 
 def _venue(storage: Storage, wanted: str | None) -> str:
     """The venue to serve: the one wanted, or the only one that the lake names."""
-    try:
-        levels = [level(name) for name in storage.folders("")]
-    except FileNotFoundError:
-        raise SourceError(
-            f"{storage.name}: there is nothing: give the URL of the folder that holds the series"
-        ) from None
-    venues = [known.value for known in levels if known is not None and known.role == "venue"]
-    if wanted is None and len(venues) > 1:
+    named = venues(storage)
+    if wanted is None and len(named) > 1:
         raise InvalidArgument(
-            f"venue is not given, and {storage.name} holds several: name one of {', '.join(venues)}"
+            f"venue is not given, and {storage.name} holds several: name one of {', '.join(named)}"
         )
-    if wanted is not None and venues and wanted not in venues:
+    if wanted is not None and named and wanted not in named:
         raise InvalidArgument(
-            f"venue {wanted!r} is not in {storage.name}: name one of {', '.join(venues)}"
+            f"venue {wanted!r} is not in {storage.name}: name one of {', '.join(named)}"
         )
-    return wanted or next(iter(venues), "local")
+    return wanted or next(iter(named), "local")

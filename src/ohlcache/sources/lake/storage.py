@@ -69,16 +69,21 @@ class Storage:
 
     def put(self, path: str, data: bytes) -> None:
         """An object under a name: readers see all of it or what was there before."""
-        target = self._at(path)
+        try:
+            with self._errors(path):
+                self._put(self._at(path), data)
+        except FileNotFoundError as error:  # of a folder that nobody can make
+            raise self._no_folder(error) from error
+
+    def _put(self, target: str, data: bytes) -> None:
         if self._is_local:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(Path(target)) as file:
                 file.write(data)
             return
-        with self._errors(path):
-            if not self._is_flat:
-                self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
-            self._files.pipe_file(target, data)
+        if not self._is_flat:
+            self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
+        self._files.pipe_file(target, data)
 
     def remove(self, path: str) -> None:
         """Delete an object."""
@@ -122,6 +127,8 @@ class Storage:
             if any(sign in str(error) for sign in _NO_BUCKET):
                 raise self._no_bucket() from error
             raise
+        except (NotADirectoryError, FileExistsError, IsADirectoryError) as error:
+            raise self._no_folder(error) from error
         except (OSError, TimeoutError) as error:
             told = self._told(error)
             if isinstance(error, PermissionError) or any(sign in told for sign in _DENIED):
@@ -135,6 +142,11 @@ class Storage:
 
     def _no_bucket(self) -> SourceError:
         return SourceError(f"{self.name}: there is no such bucket: create it or give another URL")
+
+    def _no_folder(self, error: OSError) -> SourceError:
+        return SourceError(
+            f"{self.name} cannot be a folder ({self._told(error)}): give the URL of one"
+        )
 
     def _told(self, error: BaseException) -> str:
         """The first line of an error, without what was given as credentials."""

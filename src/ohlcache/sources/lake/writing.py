@@ -2,7 +2,8 @@
 
 A new part is uploaded under a name of its own, made of a digest of its candles; the manifest,
 which is replaced last, is what makes it part of the series. What the lake knows and the caller does
-not is kept. Parts that are no longer used are deleted by a later export, a day after they were
+not is kept. Damage heals: a part that is missing or cut short is written again, a manifest that
+cannot be read is made anew from what the caller knows. Parts that are no longer used are deleted by a later export, a day after they were
 replaced, so that a reader has a day to finish.
 """
 
@@ -17,7 +18,7 @@ from ohlcache.errors import OhlcacheError
 from ohlcache.sources.files.options import Options
 from ohlcache.sources.lake import manifest as manifests
 from ohlcache.sources.lake.layout import Partition, partitions, series_folder
-from ohlcache.sources.lake.manifest import Manifest, Part
+from ohlcache.sources.lake.manifest import DamagedManifest, Manifest, Part
 from ohlcache.sources.lake.parts import digest, encode, footer_of, read
 from ohlcache.sources.lake.storage import Storage, join
 
@@ -31,7 +32,8 @@ Known = Callable[[int, int], tuple[Block, IntervalSet]]
 class LakeExport:
     """What an export did: partitions written and left as they were, rows and bytes written.
 
-    deleted: parts that earlier exports had replaced.
+    deleted: parts that earlier exports had replaced. repaired: parts and manifests that were
+    missing or damaged; what only they knew is no longer known to the lake.
     """
 
     written: int = 0
@@ -39,6 +41,7 @@ class LakeExport:
     rows: int = 0
     bytes: int = 0
     deleted: int = 0
+    repaired: int = 0
 
     def __add__(self, other: LakeExport) -> LakeExport:
         return LakeExport(
@@ -47,6 +50,7 @@ class LakeExport:
             self.rows + other.rows,
             self.bytes + other.bytes,
             self.deleted + other.deleted,
+            self.repaired + other.repaired,
         )
 
 
@@ -67,20 +71,30 @@ def export_series(
     another export changed the series meanwhile; the lake then is as it was before.
     """
     folder = series_folder(venue, symbol, timeframe)
-    before = load(storage, folder)
+    document = _document(storage, folder)
+    try:
+        before, repaired = _manifest(storage, folder, document), 0
+    except DamagedManifest:
+        before, repaired = None, 1
     manifest = before or Manifest()
+    lost = _lost(storage, folder, manifest)
     changed: dict[Interval, Part | None] = {}
     names = manifest.columns
     all_known = manifest.covered
     unchanged = 0
     for partition in partitions(timeframe, covered):
         block, newly = known(*partition.range)
+        old = manifest.part_of(partition.range)
+        if old in lost:
+            repaired += 1
+            left = difference(manifest.covered, [partition.range])
+            manifest = replace(manifest, covered=left)
+            all_known = difference(all_known, [partition.range])
         all_known = union(all_known, newly)
         block = _with_theirs(storage, folder, manifest, partition, block, newly)
         names = tuple(dict.fromkeys((*names, *block.names)))
-        old = manifest.part_of(partition.range)
         mark = digest(block) if len(block) else None
-        if mark == (old.digest if old else None):
+        if old not in lost and mark == (old.digest if old else None):
             unchanged += 1
         elif mark is None:
             changed[partition.range] = None
@@ -89,7 +103,7 @@ def export_series(
     after = replace(manifest.with_parts(changed, now), columns=names, covered=all_known)
     after, deleted = _cleaned(storage, folder, after, now)
     if after != before:
-        _replace(storage, folder, before, after)
+        _replace(storage, folder, document, after)
     uploaded = [part for part in changed.values() if part is not None]
     return LakeExport(
         written=len(changed),
@@ -97,17 +111,34 @@ def export_series(
         rows=sum(part.rows for part in uploaded),
         bytes=sum(part.bytes for part in uploaded),
         deleted=deleted,
+        repaired=repaired,
     )
 
 
 def load(storage: Storage, folder: str) -> Manifest | None:
-    """The manifest of a series; None where there is none."""
-    path = join(folder, manifests.NAME)
+    """The manifest of a series; None where there is none. Raises what ``decoded`` raises."""
+    return _manifest(storage, folder, _document(storage, folder))
+
+
+def _document(storage: Storage, folder: str) -> bytes | None:
     try:
-        data = storage.read(path)
+        return storage.read(join(folder, manifests.NAME))
     except FileNotFoundError:
         return None
-    return manifests.decoded(data, join(storage.name, path))
+
+
+def _manifest(storage: Storage, folder: str, document: bytes | None) -> Manifest | None:
+    if document is None:
+        return None
+    return manifests.decoded(document, join(storage.name, folder, manifests.NAME))
+
+
+def _lost(storage: Storage, folder: str, manifest: Manifest) -> set[Part]:
+    """The parts whose files are missing or not as long as they were; costs one listing."""
+    if not manifest.parts:
+        return set()
+    sizes = storage.files(folder, ".parquet")
+    return {part for part in manifest.parts if sizes.get(part.path) != part.bytes}
 
 
 def _with_theirs(
@@ -152,8 +183,8 @@ def _cleaned(storage: Storage, folder: str, manifest: Manifest, now: int) -> tup
     return replace(manifest, retired=kept), len(old)
 
 
-def _replace(storage: Storage, folder: str, before: Manifest | None, after: Manifest) -> None:
-    if load(storage, folder) != before:
+def _replace(storage: Storage, folder: str, before: bytes | None, after: Manifest) -> None:
+    if _document(storage, folder) != before:
         raise OhlcacheError(
             f"{join(storage.name, folder)} was changed by another export meanwhile: export again, "
             "one at a time for each series"
