@@ -332,6 +332,12 @@ def test_a_name_that_could_be_mistaken_is_refused(md, name):
     assert md.snapshots() == []
 
 
+def test_an_as_of_that_means_nothing_is_told_of_times_and_names(md):
+    md.write(*BTC, make_block(1))
+    with pytest.raises(InvalidArgument, match="as_of is 1.5: .* or the name of a snapshot"):
+        md.candles(*BTC, as_of=1.5)
+
+
 def test_snapshots_are_listed_and_forgotten(md, clock):
     md.write(*BTC, make_block(10))
     first = md.snapshot("first")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ohlcache.candles import Block, Interval, IntervalSet
@@ -72,6 +73,7 @@ class Holder:
         self._token: Token | None = None
         self._clock = (-1, -1)
         self._catalogue: dict[SeriesKey, Series] = {}
+        self._keys: dict[tuple[str, str], list[SeriesKey]] = {}  # by venue and symbol
         self._venues: dict[str, tuple[str, ...]] = {}
         self._held: dict[SeriesKey, Held] = {}
         self.renew()
@@ -134,6 +136,11 @@ class Holder:
             self.catalogue()
         return self._venues.get(symbol, ())
 
+    def series_of(self, venue: str, symbol: str) -> list[Series]:
+        """All series of a symbol, as of now."""
+        catalogue = self.catalogue()
+        return [catalogue[key] for key in self._keys.get((venue, symbol), ()) if key in catalogue]
+
     def load(self, key: SeriesKey, start: int | None, end: int | None) -> tuple[Held, Block] | None:
         """The series and its candles in [start, end), read from the store as far as needed.
 
@@ -159,17 +166,31 @@ class Holder:
             revision, deletions = reading.clock()
             is_whole = deletions != self._clock[1]
             changed = reading.all_series(-1 if is_whole else self._clock[0])
-        catalogue = {} if is_whole else dict(self._catalogue)
+        if is_whole or any(series.key not in self._catalogue for series in changed):
+            self._replace_catalogue({} if is_whole else self._catalogue, changed)
+        else:
+            # In place: a copy for each commit would cost as much as there are series.
+            self._catalogue.update((series.key, series) for series in changed)
+        self._clock = (revision, deletions)
+        self._token = token
+
+    def _replace_catalogue(
+        self, old: Mapping[SeriesKey, Series], changed: Iterable[Series]
+    ) -> None:
+        """Make another one: threads may be going through the one there is."""
+        catalogue = dict(old)
         catalogue.update((series.key, series) for series in changed)
-        venues: defaultdict[str, set[str]] = defaultdict(set)
+        keys: defaultdict[tuple[str, str], list[SeriesKey]] = defaultdict(list)
         for key in catalogue:
-            venues[key.symbol].add(key.venue)
-        self._venues = {symbol: tuple(sorted(found)) for symbol, found in venues.items()}
+            keys[key.venue, key.symbol].append(key)
+        venues: defaultdict[str, list[str]] = defaultdict(list)
+        for venue, symbol in sorted(keys):
+            venues[symbol].append(venue)
+        self._keys = dict(keys)
+        self._venues = {symbol: tuple(found) for symbol, found in venues.items()}
         self._catalogue = catalogue
         for key in [key for key in self._held if key not in catalogue]:
             del self._held[key]
-        self._clock = (revision, deletions)
-        self._token = token
 
     def _load(self, key: SeriesKey, start: int, end: int) -> Held | None:
         with self._store.reading() as reading:

@@ -293,7 +293,7 @@ class MarketData(Closing):
         *,
         venue: str | None = None,
     ) -> WriteReport:
-        """Store one candle: a ccxt row, a dict or a frame of one row.
+        """Store one candle: a ccxt row, a dict or a frame of one row; times may be ISO texts.
 
         Order does not matter, and one that is stored already is ``unchanged``. A candle that is
         not closed is not stored, and reported as :meth:`write` does (``rejected`` for

@@ -132,7 +132,7 @@ class Reader:
     def _read(self, request: Request, now: int) -> _Answer:
         key = request.key
         catalogue = self._holder.catalogue()
-        base_series = bases(key, catalogue.values())
+        base_series = bases(key, self._holder.series_of(key.venue, key.symbol))
         stored = catalogue.get(key)
         may_fetch = request.fetch and self._is_source_of(key)
         if stored is None and not base_series and not may_fetch:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from ohlcache.candles import Block, Grid, Timeframe, to_block
+from ohlcache.candles.columns import TIME, find_columns
 from ohlcache.candles.frames import Frame
 from ohlcache.candles.grid import detect_anchor
-from ohlcache.candles.instant import LATEST
+from ohlcache.candles.instant import LATEST, to_ms
 from ohlcache.candles.quality import NOT_CLOSED, inspect
 from ohlcache.errors import InvalidArgument, StoreError
 from ohlcache.history.fetcher import Fetcher
@@ -115,10 +116,8 @@ class Live:
         subscription.followers += 1
         try:
             await subscription.begun()
-            cursor = first = subscription.edge
+            cursor = await subscription.beginning(subscription.edge)
             while await subscription.reached_beyond(cursor) and not self._is_closed:
-                if cursor == first:
-                    cursor = subscription.beginning(first)
                 grid = self._grid(key, cursor)
                 end = min(subscription.edge, grid.shifted(cursor, _ROWS_AT_ONCE))
                 rows = await subscription.blocking(subscription.series.rows, cursor, end)
@@ -178,8 +177,14 @@ class Live:
 
 def _one_candle(candle: Frame) -> Block:
     """A candle (a ccxt row, a dict, a frame of one row) as a block."""
-    is_row = isinstance(candle, list | tuple) and candle and not hasattr(candle[0], "__len__")
+    is_row = isinstance(candle, list | tuple) and candle and not _is_column(candle[0])
     is_dict = isinstance(candle, dict) and not any(map(_is_column, candle.values()))
+    if is_row and isinstance(candle[0], str):
+        candle = [to_ms(candle[0], TIME), *candle[1:]]
+    if is_dict:
+        time = find_columns(candle).get(TIME)
+        if isinstance(candle.get(time), str):
+            candle = {**candle, time: to_ms(candle[time], TIME)}
     block = to_block([candle] if is_row or is_dict else candle)
     if len(block) != 1:
         raise InvalidArgument(f"candle holds {len(block)} rows: give one, or use write")

@@ -90,9 +90,16 @@ class Subscription:
             await self._changed.wait_for(lambda: self.edge > time or self.is_over)
         return self.edge > time
 
-    def beginning(self, time: int) -> int:
-        """Where to read from after waiting for ``time`` for the first time."""
-        return self._earlier if self._earlier is not None and time == self._new_from else time
+    async def beginning(self, time: int) -> int:
+        """Wait for the first candle from ``time`` on; where it is, which may be earlier."""
+
+        def begins() -> int:
+            is_new = time == self._new_from and self._earlier is not None
+            return self._earlier if is_new else time
+
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.edge > begins() or self.is_over)
+        return begins()
 
     async def end(self) -> None:
         """Close the connection and wait until nothing of it is left."""
