@@ -54,7 +54,9 @@ def test_every_public_method_of_market_data_is_documented():
             assert inspect.getdoc(member), name
 
 
-@pytest.mark.parametrize("path", ["cache.MemoryTier", "telemetry.Counters"])
+@pytest.mark.parametrize(
+    "path", ["cache.MemoryTier", "sources.SyntheticSource", "telemetry.Counters"]
+)
 def test_rooms_are_there_after_a_bare_import(path):
     program = f"import ohlcache; print(ohlcache.{path}().__class__.__name__)"
     done = subprocess.run(

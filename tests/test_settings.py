@@ -44,6 +44,10 @@ def test_the_default_store_comes_from_the_environment(tmp_path, monkeypatch):
         ({"history": {"memory_mb": "much"}}, "setting history.memory_mb is 'much'"),
         ({"history": {"memory_mb": 0}}, "setting history.memory_mb is 0"),
         ({"histroy": {}}, "setting histroy"),
+        (
+            {"history": {"prefetch": "banana"}},
+            "setting history.prefetch is 'banana': Input should be true, false or 'fetch'",
+        ),
     ],
 )
 def test_wrong_settings_are_named(tree, message):

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakSet
 
 from ohlcache.errors import (
     StoreDamaged,
@@ -85,6 +86,8 @@ class Database:
         self._unwatched: tuple[int, int, bool] | None = None  # a file that SQLite does not watch
         self._idle: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection | None = None
+        self._left: object = None
+        _opened.add(self)
         with self._errors():
             self._watcher = self._open_first()
 
@@ -284,23 +287,31 @@ class Database:
             raise StoreError(f"{self._name} is closed: open it again")
 
     def _check_process(self) -> None:
-        """A forked child must not touch its parent's connections (SQLite forbids it)."""
+        """Connect the watcher of a forked child, once."""
         self._check_open()
         if self._process != os.getpid():
-            self._process = os.getpid()
-            self._write_lock = threading.RLock()
-            self._watch_lock = threading.Lock()
-            with self._errors():
-                self._renew_connections()
+            with self._write_lock, self._errors():
+                if self._process != os.getpid():
+                    self._watcher = self._connect()
+                    self._process = os.getpid()
+
+    def leave_to_parent(self) -> None:
+        """Begin anew in a forked child, before it has a second thread.
+
+        It must not touch its parent's connections: SQLite forbids it.
+        """
+        self._write_lock = threading.RLock()
+        self._watch_lock = threading.Lock()
+        self._leave_connections()
 
     def _renew_connections(self) -> None:
-        self._left = (
-            self._idle,
-            self._writer,
-            self._watcher,
-        )  # kept, since closing would touch them
-        self._idle, self._writer = [], None
+        self._leave_connections()
         self._watcher = self._connect()
+
+    def _leave_connections(self) -> None:
+        # Kept, since closing would touch them.
+        self._left = (self._left, self._idle, self._writer, self._watcher)
+        self._idle, self._writer = [], None
         self._generation += 1
 
     @contextmanager
@@ -318,3 +329,14 @@ class Database:
             return StoreDamaged(f"{self._name} is damaged: {self._schema.if_damaged}")
         kind, remedy = _BY_CODE.get(code & 0xFF, (StoreError, f"failed: {error}"))
         return kind(f"{self._name} {remedy}")
+
+
+_opened: WeakSet[Database] = WeakSet()
+
+
+def _leave_all_to_parent() -> None:
+    for database in list(_opened):
+        database.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_all_to_parent)

@@ -374,6 +374,17 @@ def test_delete_does_nothing_where_nobody_can_be_asked(cli, monkeypatch):
     assert len(stored(cli)) == 100
 
 
+def test_deleting_a_whole_series_names_the_snapshots_that_end(cli):
+    write(cli, make_block(100))
+    cli("snapshot", "before")
+    range_ = ("--start", T0, "--end", T0 + MINUTE)
+    assert cli("delete", *BTC, *range_, "--yes").err == ""
+    warned = cli("delete", *BTC, "--yes")
+    assert warned.code == 0
+    said = "local BTC/USDT 1m can then no longer be read as of snapshots: before"
+    assert warned.err == f"{said}\n"
+
+
 def test_delete_a_range(cli):
     block = make_block(100)
     write(cli, block)

@@ -74,8 +74,9 @@ def test_what_does_not_divide_is_not_stored(md):
 
 @pytest.mark.parametrize("ask", ["info", "coverage", "gaps", "revisions"])
 def test_what_is_made_when_read_has_nothing_stored_to_tell_of(md, ask):
+    md.write("X", "1m", make_block(100))
     with pytest.raises(UnknownSymbol, match="made from 1m when it is read: ask for 1m"):
-        getattr(md, ask)(BTC[0], "5m")
+        getattr(md, ask)("X", "5m")
 
 
 def test_the_source_is_asked_only_for_what_does_not_follow(tmp_path):

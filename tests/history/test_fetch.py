@@ -12,10 +12,11 @@ import stamina
 
 import ohlcache
 from conftest import MINUTE, T0, make_block
-from ohlcache.candles import Block, Interval, to_block
+from ohlcache.candles import Block, Grid, Interval, Timeframe, to_block
 from ohlcache.candles.interval import normalise
-from ohlcache.errors import FetchError, SourceUnavailable, UnknownSymbol
+from ohlcache.errors import FetchError, SourceUnavailable, StoreError, UnknownSymbol
 from ohlcache.history import MarketData, SQLiteEngine, Store
+from ohlcache.history.reports import SeriesKey
 
 HISTORY = make_block(10_000)
 END = T0 + 10_000 * MINUTE
@@ -510,3 +511,11 @@ def test_a_timeframe_is_made_from_what_the_source_has_when_nothing_is_stored(ope
     md = opened(venue)
     assert len(md.candles("X", "1h", T0, T0 + 120 * MINUTE)) == 2
     assert [(info.timeframe, info.rows) for info in md.series()] == [("1m", 120)]
+
+
+def test_what_is_asked_for_after_closing_is_refused_like_the_rest(opened):
+    md = opened(Venue())
+    md.close()
+    key = SeriesKey("test", "X", Timeframe.parse("1m"))
+    with pytest.raises(StoreError, match="was closed: open it again"):
+        md._fetcher.request(key, Grid(key.timeframe), (Interval(T0, T0 + MINUTE),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import numpy as np
@@ -403,6 +403,22 @@ def test_the_past_is_never_fetched(tmp_path):
         rows = md.candles(*BTC, T0 - DAY, T0 + DAY, venue="callable", as_of="state")
     assert len(rows) == 10
     assert not asked
+
+
+def test_this_very_moment_is_no_time_to_come(md, clock):
+    md.write(*BTC, make_block(3))
+    now = datetime.fromtimestamp(clock.now / 1000, UTC)
+    held = to_block(md.candles(*BTC))
+    for microseconds in (1, 999, 900_000):  # the last by a clock that is ahead of the store's
+        as_of = now + timedelta(microseconds=microseconds)
+        assert read(md, as_of=as_of).identical(held)
+    moment = clock.now
+    clock.tick(1)
+    md.write(*BTC, make_block(3, seed=1))
+    assert read(md, as_of=now + timedelta(microseconds=999)).identical(held)
+    assert not read(md, as_of=moment + 1).identical(held)
+    with pytest.raises(InvalidArgument, match="lies in the future"):
+        read(md, as_of=clock.now + 2_000)
 
 
 def test_time_never_goes_back_though_a_clock_does(md, clock):

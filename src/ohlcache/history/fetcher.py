@@ -108,9 +108,12 @@ class Fetcher:
 
         A future gives True when its page is stored, False when it was left out because another
         page of the same request failed; otherwise it raises FetchError or another SourceError.
+        Raises StoreError once it is closed.
         """
         request = _Request()
         with self._lock:
+            if self._is_closed:
+                raise StoreError(f"{self._store.name} was closed: open it again")
             # A page leaves the list after its commit, so what is neither there nor covered by now
             # is being fetched by nobody.
             missing = self.missing(key, grid, difference(missing, self._coverage(key)))
@@ -123,8 +126,8 @@ class Fetcher:
             ]
             pages += new
             self.counts["joined"] += len(waiting)
-        for page in new:
-            self._threads.submit(self._run, key, grid, page, request)
+            for page in new:
+                self._threads.submit(self._run, key, grid, page, request)
         return [page.outcome for page in (*waiting, *new)]
 
     def _coverage(self, key: SeriesKey) -> IntervalSet:
@@ -201,6 +204,7 @@ class Fetcher:
             block,
             closed_until=now,
             covered=(Interval(range_.start, covered),),
+            may_overwrite=partial(self._turns.may_overwrite, key, range_),
         )
         self._count(report)
 

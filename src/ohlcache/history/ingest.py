@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ohlcache.candles import Anchor, Block, Grid, Interval, IntervalSet, Timeframe
@@ -9,6 +11,7 @@ from ohlcache.candles.grid import detect_anchor
 from ohlcache.candles.interval import intersection
 from ohlcache.candles.quality import OFF_GRID, Inspection, inspect
 from ohlcache.errors import CandlesRefused, InvalidArgument
+from ohlcache.history.engine import Session
 from ohlcache.history.reading import Series
 from ohlcache.history.reports import SeriesKey, WriteReport
 from ohlcache.history.store import AnchorMoved, Store
@@ -23,12 +26,13 @@ def ingest(
     closed_until: int,
     covered: IntervalSet | None = None,
     strict: bool = False,
+    may_overwrite: Callable[[Session], bool] | None = None,
 ) -> WriteReport:
     """Inspect candles and store what can be stored, in one transaction.
 
     ``covered`` are the ranges that the candles are known to be complete for; by default from the
     first to the end of the last one stored. Raises CandlesRefused in strict mode when any row is
-    refused, and InvalidArgument for times that are evidently in seconds.
+    refused, and InvalidArgument for times that are evidently in seconds. may_overwrite: see Store.
     """
     while True:
         with store.reading() as reading:
@@ -54,7 +58,9 @@ def ingest(
         if series is None and not len(rows) and not span:
             return _report(Changed(), inspection)  # no series comes from rows that are all refused
         try:
-            changed = store.write(key, anchor, rows, span, inspection.refused.offenders)
+            changed = store.write(
+                key, anchor, rows, span, inspection.refused.offenders, may_overwrite
+            )
         except AnchorMoved:
             continue
         return _report(changed, inspection)

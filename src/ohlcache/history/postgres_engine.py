@@ -15,6 +15,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from weakref import WeakSet
 
 import psycopg
 
@@ -83,13 +84,13 @@ class PostgresEngine:
         self._identity = self._prepared().identity
         self._channel = f"ohlcache_{self._identity}"
         self._listener = Listener(self._connect, self._channel, _COMMITS)
+        _opened.add(self)
 
     def token(self) -> Token:
         """See Engine; costs a microsecond, and a round trip while announcements are not heard.
 
         It is the number of commits.
         """
-        self._check_process()
         heard = self._listener.heard()
         if heard is None:
             return self._asked()
@@ -98,7 +99,6 @@ class PostgresEngine:
     @contextmanager
     def reading(self) -> Iterator[PostgresSession]:
         """See Engine."""
-        self._check_process()
         with self._errors(), self._pool.taken() as connection:
             session = PostgresSession(connection)
             with session.transaction(READ):
@@ -111,7 +111,6 @@ class PostgresEngine:
     @contextmanager
     def writing(self) -> Iterator[PostgresSession]:
         """See Engine."""
-        self._check_process()
         with self._errors(is_writing=True), self._pool.taken() as connection:
             session = PostgresSession(connection)
             try:
@@ -179,13 +178,15 @@ class PostgresEngine:
             (commits,) = connection.execute(_COMMITS).fetchone() or (0,)
         return int(commits)
 
-    def _check_process(self) -> None:
-        """A forked child must not touch its parent's connections."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._preparing = threading.Lock()
-            self._pool.renew_after_fork()
-            self._listener.renew_after_fork()
+    def renew_after_fork(self) -> None:
+        """Begin anew in a child, which must not touch its parent's connections.
+
+        Called before the child has a second thread.
+        """
+        self._process = os.getpid()
+        self._preparing = threading.Lock()
+        self._pool.renew_after_fork()
+        self._listener.renew_after_fork()
 
     @contextmanager
     def _errors(self, *, is_writing: bool = False) -> Iterator[None]:
@@ -193,3 +194,14 @@ class PostgresEngine:
             yield
         except psycopg.Error as error:
             raise explained(self.name, error, is_writing=is_writing) from error
+
+
+_opened: WeakSet[PostgresEngine] = WeakSet()
+
+
+def _renew_all() -> None:
+    for engine in list(_opened):
+        engine.renew_after_fork()
+
+
+os.register_at_fork(after_in_child=_renew_all)

@@ -41,6 +41,9 @@ class Listener:
         self._background = Background("ohlcache-listen", self._run)
         self._begin_anew()
 
+        self.generation = 0
+        """Differs once the number of commits went back: a failover, or a restore, lost some."""
+
     def _begin_anew(self) -> None:
         self._heard = 0
         self._live_until = 0.0
@@ -83,7 +86,7 @@ class Listener:
             connection.answer_seconds = _LEASE_SECONDS
             connection.add_notify_handler(lambda notify: self._hear(int(notify.payload)))
             connection.execute(f'LISTEN "{self._channel}"')
-            self._ask(connection)  # after it: what is committed from here on is heard
+            self._ask(connection, is_new=True)  # after it: commits from here on are heard
             self._pause = _FIRST_PAUSE
             with selectors.DefaultSelector() as selector:
                 selector.register(connection.fileno(), selectors.EVENT_READ)
@@ -106,9 +109,13 @@ class Listener:
                     self._hear(int(notify.extra))
         self._ask(connection)
 
-    def _ask(self, connection: BoundedConnection) -> None:
+    def _ask(self, connection: BoundedConnection, *, is_new: bool = False) -> None:
         asked = time.monotonic()
         (commits,) = connection.execute(self._commits).fetchone() or (0,)
+        if is_new and commits < self._heard:
+            self.generation += 1
+            self._heard = 0
+            self.counters.count("commits_lost")
         self._hear(commits)
         self._live_until = asked + _LEASE_SECONDS
 

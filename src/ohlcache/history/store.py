@@ -5,11 +5,12 @@ A write is one transaction: rows, coverage and the series' revision change toget
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ohlcache.candles import Anchor, Block, IntervalSet
+from ohlcache.candles.interval import difference
 from ohlcache.candles.quality import Offender
 from ohlcache.history.chunks import Piece
 from ohlcache.history.engine import Engine, Session, Token
@@ -80,16 +81,21 @@ class Store:
         block: Block,
         covered: IntervalSet,
         refused: Iterable[Offender] = (),
+        may_overwrite: Callable[[Session], bool] | None = None,
     ) -> Changed:
         """Store inspected rows (sorted, unique) and what they cover, in one transaction.
 
         The series is created if need be. Raises AnchorMoved when it has another anchor.
+        may_overwrite: asked inside the transaction; if not, only what is uncovered is stored.
         """
         with self._engine.writing() as session:
             writing = Writing(session, self._keeping)
             series = writing.series(key, anchor, block.names)
             if series.anchor != anchor:
                 raise AnchorMoved
+            if may_overwrite is not None and not may_overwrite(session):
+                covered = difference(covered, Reading(session).coverage(series))
+                block = _inside(block, covered)
             changed = writing.rows(series, block)
             is_wider = writing.cover(series, covered)
             writing.note_refused(series, block, refused)
@@ -170,3 +176,8 @@ class Store:
         if self.chunks is not None:
             self.chunks.close()
         self._engine.close()
+
+
+def _inside(block: Block, ranges: IntervalSet) -> Block:
+    parts = [block.between(*range_) for range_ in ranges]
+    return Block.concatenate([Block.empty(block.names), *parts])

@@ -71,9 +71,10 @@ class Writing:
 
     Locks are taken in one order, so that writers wait for each other but never in a circle: the
     properties of a symbol, series by their ids, the clock, then all that is only changed with the
-    clock locked. Series are locked when they are looked up. The store's clock is locked when the revision of the
-    write is first needed, after the work of merging and encoding: whoever gets a revision commits
-    before the next one is given, so that readers who ask for what is newer miss nothing.
+    clock locked. Series are locked when they are looked up. The store's clock is locked when the
+    revision of the write is first needed, after the work of merging and encoding: whoever gets a
+    revision commits before the next one is given, so that readers who ask for what is newer miss
+    nothing.
     """
 
     def __init__(self, session: Session, keeping: Keeping = FOR_EVER) -> None:

@@ -139,11 +139,11 @@ class WebSocketStream:
             await socket.send(json.dumps([symbol, timeframe]))
             async for text in socket:
                 message = json.loads(text)
-                self._time.set(_moment(message))
+                self._time.set(moment(message))
                 yield message
 
 
-def _moment(message):
+def moment(message):
     """When the exchange sent a message, at the earliest."""
     if isinstance(message, dict):
         return message["timestamp"]

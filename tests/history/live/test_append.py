@@ -37,8 +37,17 @@ def test_appended_candles_are_the_history_that_a_write_gives_in_any_order(md):
 
 @pytest.mark.parametrize(
     "candle",
-    [ROW, tuple(ROW), CANDLE, [CANDLE], pd.DataFrame([CANDLE]), np.array([ROW])],
-    ids=["row", "tuple", "dict", "dicts", "frame", "array"],
+    [
+        ROW,
+        tuple(ROW),
+        ["2020-01-01T01:00+01:00", *ROW[1:]],
+        CANDLE,
+        {**CANDLE, "timestamp": "2020-01-01"},
+        [CANDLE],
+        pd.DataFrame([CANDLE]),
+        np.array([ROW]),
+    ],
+    ids=["row", "tuple", "row with text", "dict", "dict with text", "dicts", "frame", "array"],
 )
 def test_a_candle_may_be_given_in_any_form(md, candle):
     assert md.append(*BTC, candle).added == 1

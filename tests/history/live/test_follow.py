@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 import stamina
-from live_exchange import MINUTE, T0, Exchange, Time, in_event_loop, passing
+from live_exchange import MINUTE, T0, Exchange, Time, in_event_loop, moment, passing
 
 from ohlcache.candles import to_frame
 from ohlcache.errors import InvalidArgument, SourceError, StoreError, UnknownSymbol
@@ -428,3 +428,84 @@ def test_a_source_that_cannot_be_watched_is_refused_at_once(opened):
         opened().follow(*BTC, object())
     with pytest.raises(InvalidArgument, match="grace_seconds"):
         opened().follow(*BTC, Given([]), grace_seconds=-1)
+
+
+class Hanging:
+    """Messages, and then a connection that stays open and silent until it is reset."""
+
+    def __init__(self, time, *messages):
+        self.time = time
+        self.messages = messages
+        self.is_silent = False
+        self.reset = asyncio.Event()
+
+    async def watch(self, symbol, timeframe):
+        for message in self.messages:
+            self.time.set(moment(message))
+            yield message
+        self.is_silent = True
+        await self.reset.wait()
+        raise ConnectionError("reset")
+
+
+HALF = {
+    "updates": [[T0, 1, 1, 1, 1, 1, True], [T0 + MINUTE, 1, 1, 1, 1, 0.5, False]],
+    "trades": [(T0 - 1, 1, 1), (T0 + 1, 1, 1), (T0 + MINUTE + 3_000, 1, 0.5)],
+}
+
+
+@pytest.mark.parametrize("messages", HALF.values(), ids=HALF)
+@pytest.mark.parametrize("is_reset", [False, True])
+@in_event_loop
+async def test_half_a_candle_is_not_final_because_a_connection_is_silent(
+    opened, time, messages, is_reset
+):
+    md = opened()
+    stream = Hanging(time, *messages)
+    given = []
+
+    async def follow():
+        async with aclosing(md.follow(*BTC, stream, venue="test")) as candles:
+            async for candle in candles:
+                given.append(candle["timestamp"])  # noqa: PERF401  # each as it comes
+
+    time.set(T0 - 1)
+    following = asyncio.create_task(follow())
+    async for _ in passing(time, begins=lambda: stream.is_silent):
+        if given and time.now > T0 + 10 * MINUTE:
+            break
+    if is_reset:
+        stream.reset.set()
+        while not md.stats()["live"].get("drops"):
+            await asyncio.sleep(0.001)
+    following.cancel()
+    await asyncio.wait([following])
+    assert given == [T0]
+    assert md.coverage(*BTC, venue="test") == [(T0, T0 + MINUTE)]
+    assert len(md.candles(*BTC, venue="test", fetch=False)) == 1
+
+
+@in_event_loop
+async def test_history_tells_what_a_silent_connection_does_not(opened, time):
+    exchange = Exchange(time, None)
+    for minute in range(5):
+        exchange.trade(T0 + minute * MINUTE, 2.0, 2.0)
+    md = opened(exchange)
+    stream = Hanging(time, [T0, 2, 2, 2, 2, 2, True], [T0 + MINUTE, 2, 2, 2, 2, 0.5, False])
+    seen = await first(md.follow(*BTC, stream), 5, time)
+    assert rows(seen) == truth(exchange)[:5]
+    assert md.candles(*BTC, as_="ccxt", fetch=False) == truth(exchange)[:5]
+
+
+@in_event_loop
+async def test_a_stream_of_old_candles_is_given_whole_and_covers_nothing_after_them(opened, time):
+    time.set(T0 + 10_000 * MINUTE)
+    exchange = Exchange(time, None)
+    old = [[T0 + minute * MINUTE, 1, 1, 1, 1, 1, True] for minute in range(5)]
+    for source in (None, exchange):
+        md = opened(source)
+        seen = await first(md.follow(*BTC, Hanging(time, *old), venue="test"), 5, time)
+        assert rows(seen) == [message[:6] for message in old]
+        assert md.coverage(*BTC, venue="test") == [(T0, T0 + 5 * MINUTE)]
+        assert exchange.asked == []
+        md.delete(*BTC, venue="test")

@@ -132,7 +132,9 @@ def fetch_from(
 def ls(invocation: Invocation, url: str, venue: str | None, options: tuple[str, ...]) -> int | None:
     """List what a lake holds, of one venue or of all."""
     storage_options = _storage_options(options)
-    named = [venue] if venue else venues(Storage(url, storage_options)) or [None]
+    named: list[str | None] = [venue]
+    if venue is None:
+        named = [*venues(Storage(url, storage_options))] or named
     known = [
         series
         for one in named

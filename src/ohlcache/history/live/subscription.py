@@ -94,8 +94,8 @@ class Subscription:
         """Wait for the first candle from ``time`` on; where it is, which may be earlier."""
 
         def begins() -> int:
-            is_new = time == self._new_from and self._earlier is not None
-            return self._earlier if is_new else time
+            earlier = self._earlier if time == self._new_from else None
+            return time if earlier is None else earlier
 
         async with self._changed:
             await self._changed.wait_for(lambda: self.edge > begins() or self.is_over)
@@ -343,9 +343,9 @@ class Subscription:
 
     async def _confirm(self, candles: Candles) -> None:
         """Have history tell what only the clock says to be closed."""
-        async with self._storing:  # what messages closed is stored by then
-            start = candles.closed_until
         until = self._closed_by_clock()
+        async with self._storing:  # what messages had closed by then is stored
+            start = candles.closed_until
         if until <= start:
             return
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 
 from ohlcache.candles.instant import Instant, to_iso, to_ms
@@ -11,6 +12,7 @@ from ohlcache.history.engine import Session
 from ohlcache.history.past.recording import LATEST_MOMENT
 
 _NO_LATER_REVISION = 2**62
+_CLOCKS_DIFFER = 1000  # ms, from one machine to another
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,11 @@ def find_moment(session: Session, as_of: Instant, now: int) -> Moment:
     if isinstance(as_of, str) and not is_time(as_of):
         return _snapshot(session, as_of)
     try:
-        at = to_ms(as_of, "as_of")
+        at = _whole_ms(as_of)
     except InvalidArgument as error:
         raise InvalidArgument(f"{error}, or the name of a snapshot") from None
     ((latest,),) = session.rows(LATEST_MOMENT)
-    if at > max(now, latest):
+    if at > max(now, latest) + _CLOCKS_DIFFER:
         raise InvalidArgument(f"as_of is {to_iso(at)}, which lies in the future: leave it out")
     ((next_revision,),) = session.rows("SELECT min(revision) FROM past_write WHERE at > ?", at)
     revision = _NO_LATER_REVISION if next_revision is None else next_revision - 1
@@ -64,6 +66,14 @@ def find_moment(session: Session, as_of: Instant, now: int) -> Moment:
             "later time (history.revisions_days says for how long)"
         )
     return moment
+
+
+def _whole_ms(as_of: Instant) -> int:
+    """In ms; between two of them it is the earlier one, since the later one is yet to come."""
+    at = to_ms(as_of, "as_of")
+    if isinstance(as_of, datetime):
+        at -= bool(as_of.microsecond % 1000 or getattr(as_of, "nanosecond", 0))  # of a Timestamp
+    return at
 
 
 def check_kept(session: Session, moment: Moment) -> None:

@@ -2,8 +2,8 @@
 
 A lease is a range of a series that one owner has taken upon itself to fetch, until a moment of the
 database's clock (Gray and Cheriton, Leases, SOSP 1989). An owner that died holds others up for no
-longer than that. A lease keeps work from being done twice; what is stored is right without it,
-because a write merges and coverage changes with the rows.
+longer than that. A lease keeps work from being done twice. Who lost one stores only what nobody has
+stored meanwhile: a page that was asked for long ago overwrites nothing newer.
 """
 
 from __future__ import annotations
@@ -57,6 +57,17 @@ class Leases:
                 [(*key_row(key), *range_, owner, _ms(seconds)) for range_ in granted],
             )
         return Claim(granted, intersection(lacking, taken))
+
+    def is_held(self, session: Session, key: SeriesKey, range_: Interval, owner: str) -> bool:
+        """Whether the owner still holds what was granted, for as long as the session lasts."""
+        found = session.rows(
+            f"SELECT 1 FROM fetching WHERE {_OF_SERIES} AND start = ? AND owner = ? "
+            f"AND until > {session.NOW}",
+            *key_row(key),
+            range_.start,
+            owner,
+        )
+        return any(True for _ in found)
 
     def release(self, key: SeriesKey, ranges: IntervalSet, owner: str) -> None:
         """Give up what was granted, if it is still held."""

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from ohlcache.candles import Interval, IntervalSet
 from ohlcache.candles.interval import difference
 from ohlcache.errors import StoreError
+from ohlcache.history.engine import Session
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.turns.leases import Claim, Leases
 
@@ -56,6 +57,12 @@ class Turns:
                 self._held.update((key, range_) for range_ in claim.granted)
                 self._look_after()
         return claim
+
+    def may_overwrite(self, key: SeriesKey, granted: Interval, session: Session) -> bool:
+        """Whether a page that is being written is still this process's own to fetch."""
+        is_held = self._leases.is_held(session, key, granted, self._owner)
+        self._counts["pages outrun"] += not is_held
+        return is_held
 
     def release(self, key: SeriesKey, granted: IntervalSet) -> None:
         """Give up what was granted: it is stored, or cannot be fetched."""

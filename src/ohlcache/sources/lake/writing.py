@@ -2,9 +2,11 @@
 
 A new part is uploaded under a name of its own, made of a digest of its candles; the manifest,
 which is replaced last, is what makes it part of the series. What the lake knows and the caller does
-not is kept. Damage heals: a part that is missing or cut short is written again, a manifest that
-cannot be read is made anew from what the caller knows. Parts that are no longer used are deleted by a later export, a day after they were
+not is kept. Parts that are no longer used are deleted by a later export, a day after they were
 replaced, so that a reader has a day to finish.
+
+Damage heals: a part that is missing or cut short is written again, and a manifest that cannot be
+read is made anew from what the caller knows.
 """
 
 from __future__ import annotations
