@@ -310,7 +310,7 @@ def test_a_moment_before_the_first_write_names_the_first_one_known(md, clock):
     with pytest.raises(UnknownSymbol, match="nothing to this day"):
         md.candles("ETH/USDT", "1m", as_of=clock.now)
     with pytest.raises(InvalidArgument, match="future"):
-        read(md, as_of=clock.now + 1)
+        read(md, as_of=clock.now + 2_000)
 
 
 def test_an_unknown_snapshot_is_answered_with_those_that_look_like_it(md):

@@ -167,6 +167,28 @@ def test_cut_connections_are_replaced_and_nothing_is_missed(location, admin, ano
         assert to_block(md.candles(*BTC)).identical(block)
 
 
+def test_a_failover_that_lost_commits_is_noticed(own_postgres, another_process):
+    block = make_block(10)
+    with ohlcache.open(own_postgres.url) as md:
+        for row in range(5):
+            another_process(_write, own_postgres.url, block.slice(row, row + 1))
+        assert len(md.candles(*BTC, *SPAN)) == 5
+        await_listening(md)
+        # As a standby has it that had not received the newest commits.
+        with psycopg.connect(own_postgres.url, autocommit=True) as connection:
+            connection.execute("UPDATE ohlcache.ohlcache_store SET commits = commits - 4")
+        own_postgres.stop()
+        own_postgres.start()
+        md.candles(*BTC, *SPAN)
+        await_listening(md)
+        another_process(_write, own_postgres.url, block.slice(5, 10))
+        deadline = time.monotonic() + 5
+        while len(md.candles(*BTC, *SPAN)) < 10 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert to_block(md.candles(*BTC, *SPAN)).identical(block)
+        assert md._store.losses == 1
+
+
 def test_more_threads_than_connections_read_and_write(location):
     block = make_block(700_000)
 
@@ -525,3 +547,21 @@ def test_forgetting_records_and_deleting_them_never_wait_in_a_circle(location, a
         meeting.has_come.wait(5)
         assert md.write(*BTC, make_block(10, seed=2)).updated
         assert removed.result(10) == 10
+
+
+@pytest.mark.parametrize(("deadlocks", "rows"), [(2, 10), (3, 0)])
+def test_a_write_is_repeated_after_a_deadlock_but_not_for_ever(location, admin, deadlocks, rows):
+    with ohlcache.open(location) as md:
+        admin.execute("CREATE SEQUENCE attempts")  # which counts on when a write is undone
+        disturb(
+            admin,
+            "TRIGGER disturb BEFORE INSERT ON chunk",
+            f"IF nextval('attempts') <= {deadlocks} THEN "
+            "RAISE EXCEPTION 'deadlock detected' USING ERRCODE = 'deadlock_detected'; END IF",
+        )
+        if rows:
+            assert md.write(*BTC, make_block(10)).added == rows
+        else:
+            with pytest.raises(StoreLocked, match="nothing was changed"):
+                md.write(*BTC, make_block(10))
+        assert md._store.numbers()["deadlocks"] == 2

@@ -298,6 +298,21 @@ def test_a_lost_lease_is_counted_and_what_was_fetched_is_stored(opened, sql):
     assert one.verify().ok
 
 
+def test_a_page_whose_lease_was_lost_overwrites_nothing_newer(opened, sql):
+    leader, follower = Venue(), Venue()
+    one, other = opened(leader), opened(follower)
+    corrected = [[T0, 3.0, 3.0, 3.0, 3.0, 3.0]]
+    leader.gate.clear()
+    with reading(one, 0, 100, asks=leader):
+        sql("DELETE FROM fetching")
+        read(other, 0, 50)
+        other.write("X", "1m", corrected, venue="test")
+        leader.gate.set()
+    assert to_block(corrected).identical(read(other, 0, 1))
+    assert read(other, 1, 100).identical(HISTORY.slice(1, 100))
+    assert one.stats()["fetch"]["pages outrun"] == 1
+
+
 def test_closing_ends_those_who_wait_for_another_process(opened):
     leader, follower = Venue(), Venue()
     one, other = opened(leader), opened(follower)

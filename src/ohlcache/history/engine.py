@@ -50,6 +50,9 @@ class Engine(Protocol):
 
     name: str
 
+    losses: int
+    """How often the database was seen to have gone back to an earlier state."""
+
     def token(self) -> Token:
         """Differs from an earlier one whenever anyone, in any process, committed a change."""
 

@@ -72,6 +72,7 @@ class Holder:
         self.max_bytes = max_bytes
         self._token: Token | None = None
         self._clock = (-1, -1)
+        self._losses = 0
         self._catalogue: dict[SeriesKey, Series] = {}
         self._keys: dict[tuple[str, str], list[SeriesKey]] = {}  # by venue and symbol
         self._venues: dict[str, tuple[str, ...]] = {}
@@ -162,9 +163,12 @@ class Holder:
 
     def _refresh(self, token: Token) -> None:
         # The token was read before: a commit between the two reads only costs another refresh.
+        losses = self._store.losses
+        if losses != self._losses:
+            self._held.clear()  # revisions are given a second time
         with self._store.reading() as reading:
             revision, deletions = reading.clock()
-            is_whole = deletions != self._clock[1]
+            is_whole = deletions != self._clock[1] or losses != self._losses
             changed = reading.all_series(-1 if is_whole else self._clock[0])
         if is_whole or any(series.key not in self._catalogue for series in changed):
             self._replace_catalogue({} if is_whole else self._catalogue, changed)
@@ -172,6 +176,7 @@ class Holder:
             # In place: a copy for each commit would cost as much as there are series.
             self._catalogue.update((series.key, series) for series in changed)
         self._clock = (revision, deletions)
+        self._losses = losses
         self._token = token
 
     def _replace_catalogue(

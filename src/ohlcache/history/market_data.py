@@ -323,7 +323,7 @@ class MarketData(Closing):
         source: an object whose ``watch(symbol, timeframe)`` is an async iterator of candle updates
             or trades (see ``ohlcache.sources.live``), such as ``CcxtStream("binance")``.
         grace_seconds: for how long trades of a candle may come after its end, in any order; a
-            candle after which nothing comes is closed by the clock then.
+            candle after which nothing comes is fetched then, where the history can be.
 
         Yields dicts: ``timestamp`` (open time, int ms), ``open``, ``high``, ``low``, ``close``,
         ``volume`` and the extra columns of the series. Raises InvalidArgument, a SourceError that

@@ -77,24 +77,26 @@ class PostgresEngine:
             ) from None
         self._answer_seconds = busy_seconds + _ANSWER_SECONDS
         self._settings = {"lock_timeout": f"{max(1, math.ceil(busy_seconds * 1000))}"}
+        self.losses = 0
         self._process = os.getpid()
         self._place: Place | None = None
         self._preparing = threading.Lock()
         self._pool = Pool(self._connect, busy_seconds + _CONNECT_SECONDS, self.name)
         self._identity = self._prepared().identity
         self._channel = f"ohlcache_{self._identity}"
-        self._listener = Listener(self._connect, self._channel, _COMMITS)
+        self._listener = Listener(self._connect, self._channel, _COMMITS, self._lose_commits)
         _opened.add(self)
 
     def token(self) -> Token:
         """See Engine; costs a microsecond, and a round trip while announcements are not heard.
 
-        It is the number of commits.
+        It is the number of commits, and how often some were lost.
         """
+        losses = self.losses
         heard = self._listener.heard()
         if heard is None:
-            return self._asked()
-        return max(heard, _own_commits[self._identity])
+            return losses, self._asked()
+        return losses, max(heard, _own_commits[self._identity])
 
     @contextmanager
     def reading(self) -> Iterator[PostgresSession]:
@@ -177,6 +179,11 @@ class PostgresEngine:
         with self._errors(), self._pool.taken() as connection:
             (commits,) = connection.execute(_COMMITS).fetchone() or (0,)
         return int(commits)
+
+    def _lose_commits(self) -> None:
+        with _own_lock:
+            _own_commits[self._identity] = 0
+        self.losses += 1
 
     def renew_after_fork(self) -> None:
         """Begin anew in a child, which must not touch its parent's connections.

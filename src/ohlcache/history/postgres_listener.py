@@ -29,20 +29,25 @@ class Listener:
     """Knows the number of a store's commits; begins when it was asked a few times."""
 
     def __init__(
-        self, connect: Callable[[], BoundedConnection], channel: str, commits: str
+        self,
+        connect: Callable[[], BoundedConnection],
+        channel: str,
+        commits: str,
+        lost: Callable[[], None],
     ) -> None:
-        """On the channel each commit tells its number; the SQL ``commits`` gives the last one."""
+        """On the channel each commit tells its number; the SQL ``commits`` gives the last one.
+
+        lost: called when that number went back, as by a failover, or a restore, that lost commits.
+        """
         self.counters = Counters()
         self._connect = connect
         self._channel = channel
         self._commits = commits
+        self._lost = lost
         self._unanswered = 0
         self._pause = _FIRST_PAUSE
         self._background = Background("ohlcache-listen", self._run)
         self._begin_anew()
-
-        self.generation = 0
-        """Differs once the number of commits went back: a failover, or a restore, lost some."""
 
     def _begin_anew(self) -> None:
         self._heard = 0
@@ -113,8 +118,8 @@ class Listener:
         asked = time.monotonic()
         (commits,) = connection.execute(self._commits).fetchone() or (0,)
         if is_new and commits < self._heard:
-            self.generation += 1
             self._heard = 0
+            self._lost()
             self.counters.count("commits_lost")
         self._hear(commits)
         self._live_until = asked + _LEASE_SECONDS

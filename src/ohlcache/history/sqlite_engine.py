@@ -111,6 +111,7 @@ class SQLiteEngine:
     def __init__(self, path: Path, busy_seconds: float) -> None:
         """Raises the StoreErrors that ``ohlcache.sqlite.Database`` does."""
         self.path = path
+        self.losses = 0
         self.name = f"store {path}"
         self._database = Database(path, busy_seconds, _SCHEMA)
         self._complete()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ohlcache.candles import Anchor, Block, IntervalSet
 from ohlcache.candles.interval import difference
 from ohlcache.candles.quality import Offender
+from ohlcache.errors import StoreLocked
 from ohlcache.history.chunks import Piece
 from ohlcache.history.engine import Engine, Session, Token
 from ohlcache.history.metadata import cover_never_traded, replace_properties, stored_properties
@@ -28,6 +30,32 @@ class AnchorMoved(Exception):
     """Another writer gave the series another anchor since it was looked up."""
 
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+_DEADLOCK = "40P01"  # PostgreSQL's code
+_ATTEMPTS = 3
+
+_Write = Callable[Concatenate["Store", Given], Result]
+
+
+def _again_after_deadlock(write: _Write[Given, Result]) -> _Write[Given, Result]:
+    """Repeat a transaction that the database ended, with nothing changed, to let another go on."""
+
+    @wraps(write)
+    def repeated(store: Store, /, *args: Given.args, **options: Given.kwargs) -> Result:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return write(store, *args, **options)
+            except StoreLocked as error:
+                if getattr(error.__cause__, "sqlstate", None) != _DEADLOCK:
+                    raise
+                store.deadlocks += 1
+        return write(store, *args, **options)
+
+    return repeated
+
+
 class Store:
     """Candles in one database, shared by any number of threads and processes."""
 
@@ -42,11 +70,17 @@ class Store:
         self._keeping = keeping
         self.chunks = chunks
         self.leases = Leases(engine)
+        self.deadlocks = 0  # after which a write was repeated
 
     @property
     def name(self) -> str:
         """What it is called in messages."""
         return self._engine.name
+
+    @property
+    def losses(self) -> int:
+        """How often the database was seen to have gone back to an earlier state."""
+        return self._engine.losses
 
     def token(self) -> Token:
         """Changes with every commit, by whichever process; costs a few microseconds."""
@@ -64,6 +98,7 @@ class Store:
         with self._engine.reading() as session:
             yield session
 
+    @_again_after_deadlock
     def snapshot(self, name: str) -> Snapshot:
         """Name the present state of all series. Raises InvalidArgument for a name in use."""
         with self._engine.writing() as session:
@@ -74,6 +109,7 @@ class Store:
         with self._engine.writing() as session:
             delete_snapshot(session, name)
 
+    @_again_after_deadlock
     def write(
         self,
         key: SeriesKey,
@@ -103,6 +139,7 @@ class Store:
                 writing.touch(series)
             return changed
 
+    @_again_after_deadlock
     def move_anchor(self, key: SeriesKey, old: Anchor, new: Anchor) -> None:
         """Give a series another anchor, unless someone else was quicker."""
         with self._engine.writing() as session:
@@ -111,6 +148,7 @@ class Store:
             if series is not None and series.anchor == old:
                 writing.move_anchor(series, new)
 
+    @_again_after_deadlock
     def delete(self, key: SeriesKey, start: int | None = None, end: int | None = None) -> int:
         """Remove rows and coverage in [start, end); without both the series itself.
 
@@ -125,6 +163,7 @@ class Store:
                 return writing.remove(series)
             return writing.remove_range(series, start, end)
 
+    @_again_after_deadlock
     def replace(self, found: Series, layers: list[Piece], block: Block) -> bool:
         """Put inspected rows in the place of damaged layers of one window, in one transaction.
 
@@ -146,6 +185,7 @@ class Store:
         with self._engine.reading() as session:
             return stored_properties(session, venue, symbol)
 
+    @_again_after_deadlock
     def set_metadata(self, venue: str, symbol: str, data: dict[str, Any]) -> None:
         """Replace the properties of a symbol (values that JSON can hold).
 
@@ -154,6 +194,7 @@ class Store:
         with self._engine.writing() as session:
             replace_properties(session, venue, symbol, data)
 
+    @_again_after_deadlock
     def cover_never_traded(self, key: SeriesKey, anchor: Anchor, ranges: IntervalSet) -> None:
         """Record as known to be empty what of the ranges lies outside the symbol's listing."""
         with self._engine.writing() as session:
@@ -168,8 +209,8 @@ class Store:
         return self._engine.size()
 
     def numbers(self) -> dict[str, int]:
-        """Plain numbers of the database's connections."""
-        return self._engine.numbers()
+        """Plain numbers of the database's connections and of our writes to it."""
+        return {**self._engine.numbers(), "deadlocks": self.deadlocks}
 
     def close(self) -> None:
         """Close all connections."""

@@ -117,7 +117,7 @@ async def test_candle_updates_close_by_flag_or_by_the_next_candle(opened, time):
 
 
 @in_event_loop
-async def test_the_clock_closes_a_candle_after_which_nothing_comes(opened, time):
+async def test_a_candle_after_which_nothing_comes_is_fetched_once_it_is_closed(opened, time):
     async def script(exchange, connection):
         await connection.send(exchange.trade(T0 + 30_000))
         await connection.send(exchange.trade(T0 + 70_000, 5.0, 2.0))
@@ -469,7 +469,7 @@ async def test_half_a_candle_is_not_final_because_a_connection_is_silent(
             async for candle in candles:
                 given.append(candle["timestamp"])  # noqa: PERF401  # each as it comes
 
-    time.set(T0 - 1)
+    time.now = T0 - 1
     following = asyncio.create_task(follow())
     async for _ in passing(time, begins=lambda: stream.is_silent):
         if given and time.now > T0 + 10 * MINUTE:

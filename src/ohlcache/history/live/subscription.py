@@ -4,8 +4,9 @@ Two activities share the work. The *reader* keeps a connection, takes its messag
 candles as soon as the messages show them to be closed; it never waits for a source, so that no
 connection is lost because nobody read from it. The *keeper* has fetched what no connection saw
 whole, and what the clock says to be closed while the connection is silent: silence alone tells
-nothing, since a connection may hang in the middle of a candle. Candles before ``edge`` are settled: stored, or known
-to be had from nobody. Whoever follows reads them from the store, so a slow consumer costs nothing.
+nothing, since a connection may hang in the middle of a candle. Candles before ``edge`` are settled:
+stored, or known to be had from nobody. Whoever follows reads them from the store, so a slow
+consumer costs nothing.
 """
 
 from __future__ import annotations
