@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
@@ -80,15 +79,18 @@ class Writing:
     def __init__(self, session: Session, keeping: Keeping = FOR_EVER) -> None:
         self._session = session
         self._read = Reading(session)
+        self._given: int | None = None
         self._past = Recording(session, keeping)
         self._coverage = Covering(session, self._past)
         self.has_new_columns = False
 
-    @cached_property
+    @property
     def _revision(self) -> int:
-        revision: int
-        ((revision,),) = self._session.rows(f"SELECT revision FROM clock{self._session.ROW_LOCK}")
-        return revision + 1
+        if self._given is None:
+            clock = f"SELECT revision FROM clock{self._session.ROW_LOCK}"
+            ((revision,),) = self._session.rows(clock)
+            self._given = revision + 1
+        return self._given
 
     def known_series(self, key: SeriesKey) -> Series | None:
         """A series to be changed, or None."""

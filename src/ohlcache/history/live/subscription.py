@@ -337,10 +337,11 @@ class Subscription:
         if reached < until:
             if candles is not None and is_hopeless:
                 self._around.counts["unrepaired"] += 1
-                reached = await self.blocking(self.series.known_until, until)
+                reached = until
             else:
                 self._is_unsettled = not is_hopeless
-        await self._settle(reached)
+        async with self._storing:  # what the reader stored meanwhile did not move the edge
+            await self._settle(await self.blocking(self.series.known_until, reached))
 
     async def _confirm(self, candles: Candles) -> None:
         """Have history tell what only the clock says to be closed."""
