@@ -90,6 +90,7 @@ SYNC_ONLY = {
     "compress",
     "configure_category",
     "forget",
+    "held_bytes",
     "policy",
     "report",
     "shelf",
