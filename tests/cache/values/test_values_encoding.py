@@ -134,7 +134,7 @@ FRAMES = [
 ]
 
 
-@pytest.mark.parametrize("value", [*BUILTIN, *NUMPY, *INDEXES], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("value", [*BUILTIN, *NUMPY, *INDEXES], ids=repr)
 def test_a_value_comes_back_alone_and_nested(value):
     assert_same(decode(encode(value)), value)
     for nested in ([value], (1, [value]), {"x": value}, {("k", 1): {"y": [value]}}):
