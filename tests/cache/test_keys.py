@@ -151,7 +151,7 @@ def local_function():
 @pytest.mark.parametrize(
     "value",
     [object(), lambda: 1, local_function(), [].append, partial(len), iter([]), sys],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_has_no_content_is_refused_with_its_name(value):
     with pytest.raises(TypeError, match="key="):

@@ -258,7 +258,7 @@ def test_trades_of_one_candle_only_store_nothing(cli, tmp_path):
 
 
 def test_ctrl_c_leaves_a_store_to_go_on_with(cli, tmp_path):
-    rows = 300_000
+    rows = 600_000  # more than a busy machine reads before the signal comes
     block = make_block(rows)
     path = tmp_path / "btc.json"
     export(block, path, format="ccxt-json")

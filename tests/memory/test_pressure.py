@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import os
 import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memory.conftest import MB, Process
-from ohlcache.memory import pressure as pressure_module
 from ohlcache.memory.pressure import Pressure
-from ohlcache.memory.relief import Relief, Step, Way
+from ohlcache.memory.relief import PATIENCE, Relief, Step, Way, is_asking
 from ohlcache.memory.reputation import Reputation
 from ohlcache.memory.ways import COLLECTION
 
@@ -20,7 +21,8 @@ def ways_of(*parts):
 
 
 def relieve(process, target_mb, *parts):
-    relief = Relief(target_mb * MB, ways_of(*parts), process.read, process.clock)
+    witness = make_pressure(process)
+    relief = Relief(target_mb * MB, ways_of(*parts), process.read, process.clock, witness)
     relief.run()
     return relief
 
@@ -214,7 +216,7 @@ def test_what_takes_time_and_gives_nothing_is_asked_last_for_a_while(process):
     wait_for(lambda: pressure.stats()["reliefs"] == 4)
     assert len(useless.asked) == 2
 
-    process.now += 10
+    process.now += 30
     useful.held = 500 * MB
     assert pressure.request(600 * MB).done.wait(WAIT)
     assert len(useless.asked) == 3
@@ -228,47 +230,248 @@ def test_a_collection_that_found_nothing_is_not_repeated_at_once(process):
 
     both = ["part 0", COLLECTION.name]
     assert names() == both
-    reputation.note([Step(COLLECTION.name, 100 * MB, 0, MB, seconds=0.1)])
+    reputation.note([Step(COLLECTION.name, 100 * MB, None, MB, seconds=0.1)])
     assert names() == ["part 0"]
-    process.now += 1.01
+    process.now += 5.01
     assert names() == both
-    reputation.note([Step(COLLECTION.name, 100 * MB, 0, MB, seconds=0.1)])
-    process.now += 1.01
+    reputation.note([Step(COLLECTION.name, 100 * MB, None, MB, seconds=0.1)])
+    process.now += 5.01
     assert names() == ["part 0"]
-    process.now += 1.01
-    reputation.note([Step(COLLECTION.name, 100 * MB, 0, 50 * MB, seconds=0.1)])
+    process.now += 5.01
+    reputation.note([Step(COLLECTION.name, 100 * MB, None, 50 * MB, seconds=0.1)])
     assert names() == both
 
 
-def test_a_part_that_hangs_is_written_off_until_it_comes_back(process, caplog):
-    hangs, come_back = threading.Event(), threading.Event()
+def compressing(process, held_mb, does, claims=None):
+    part = process.part(held_mb, does=does, claims=claims)
+    return part, Way("compress", 10, part.free, takes_time=True, patience=10.0)
 
-    def hang():
-        if not come_back.is_set():
-            hangs.set()
-            come_back.wait(WAIT)
 
-    hanging, honest = process.part(100, does=hang), process.part(500)
-    pressure = make_pressure(process, hanging, honest)
-    stuck = pressure.request(500 * MB)
-    assert hangs.wait(WAIT)
-    process.now += pressure_module.HANGS_AFTER + 1
+def test_what_works_for_nothing_rests_though_rss_fell_meanwhile(process):
+    """By its own account it let go of nothing; what others gave is not its merit."""
+    cache = process.part(500)
 
+    def work():
+        process.now += 0.3
+        cache.held -= 20 * MB  # of somebody else's doing
+
+    part, compress = compressing(process, 100, work, claims=0)
+    pressure = Pressure(
+        lambda: [compress, Way("evict", 20, cache.free)], process.read, process.clock
+    )
+    for target in (600, 580, 560, 100):
+        relieve_by(pressure, target)
+        process.now += 3
+
+    assert len(part.asked) == 1
+
+    process.now += 15 - 4 * 3  # 50 times what it took
+    relieve_by(pressure, 80)
+    assert len(part.asked) == 2
+
+
+@pytest.mark.parametrize(("claimed", "seconds", "rests"), [
+    (0, 0.3, True), (7 * MB, 0.1, False), (2 * MB, 2.0, True), (0, 0.001, False)
+])  # fmt: skip
+def test_a_way_rests_that_brought_little_for_its_time(process, claimed, seconds, rests):
+    reputation = Reputation(process.clock)
+    _, way = compressing(process, 1, lambda: None)
+    others_took = -500 * MB
+
+    reputation.note([Step(way.name, 8 * MB, claimed, others_took, seconds)])
+
+    assert reputation.ordered([way]) == ([] if rests else [way])
+
+
+def test_evicting_is_not_put_last_where_others_take_at_once_what_it_frees(process):
+    reputation = Reputation(process.clock)
+    evict, other = ways_of(process.part(1), process.part(1))
+
+    reputation.note([Step(evict.name, 100 * MB, 100 * MB, -5 * MB, seconds=0.05)])
+
+    assert reputation.ordered([evict, other]) == [evict, other]
+
+
+def test_where_somebody_waits_what_takes_time_comes_after_evicting(process):
+    cache = process.part(300)
+    part, compress = compressing(process, 100, lambda: None)
+    pressure = Pressure(
+        lambda: [compress, Way("evict", 20, cache.free)], process.read, process.clock
+    )
+
+    relieve_by(pressure, 200, is_urgent=True)
+
+    assert part.asked == []
+    assert cache.held == 50 * MB
+    relieve_by(pressure, 60, is_urgent=True)
+    assert cache.held == 0
+    assert part.held < 100 * MB
+
+
+def test_reliefs_are_not_in_vain_while_any_way_of_the_newest_minute_brought_something(process):
+    taken = process.part(0)
+
+    def take_it_at_once():
+        taken.held += 100 * MB
+
+    cache, last = process.part(100), process.part(0, does=take_it_at_once)
+    pressure = make_pressure(process, cache, last)
+
+    relief = relieve_by(pressure, 20)
+
+    assert relief.before == relief.after
+    assert not relief.is_in_vain
+    assert not pressure.is_in_vain
+
+    last._does = lambda: None
+    assert relieve_by(pressure, 20).is_in_vain
+    assert not pressure.is_in_vain
+    process.now += 61
+    assert pressure.is_in_vain
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_forked_by_a_part_that_is_asked_may_wait_for_memory(process):
+    outcomes = []
+
+    def fork():
+        child = os.fork()
+        if not child:
+            os._exit(3 if is_asking() else 0)
+        outcomes.append((os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), is_asking()))
+
+    relieve_by(make_pressure(process, process.part(100, does=fork)), 100)
+
+    assert outcomes == [(0, True)]
+
+
+class Hanging:
+    """A part that hangs, while it is told to."""
+
+    def __init__(self, process, held_mb):
+        self._may_go_on = threading.Event()
+        self._hangs = threading.Event()
+        self.part = process.part(held_mb, does=self._hang)
+        self.asked = self.part.asked
+
+    def _hang(self):
+        self._hangs.set()
+        assert self._may_go_on.wait(WAIT)
+
+    def wait_for(self):
+        assert self._hangs.wait(WAIT)
+
+    def come_back(self):
+        self._may_go_on.set()
+
+
+def test_a_part_that_hangs_is_left_and_the_same_relief_goes_on(process, caplog):
+    hanging, honest = Hanging(process, 100), process.part(500)
+    pressure = make_pressure(process, hanging.part, honest)
     relief = pressure.request(500 * MB)
+    hanging.wait_for()
+    assert not relief.done.wait(0.1)
+    assert pressure.stats()["hanging"] == []
+    process.now += PATIENCE
 
-    assert relief is not stuck
     assert relief.done.wait(WAIT)
+
     assert process.rss == 500 * MB
-    assert pressure.stats()["hanging"] == ["part 0"]
+    assert pressure.hanging == ["part 0"]
     assert "part 0" in caplog.text
+    wait_for(lambda: pressure.stats()["reliefs"] == 1)
 
-    come_back.set()
-    assert stuck.done.wait(WAIT)
+    relieve_by(pressure, 400)  # as everybody else does
+    assert process.rss == 400 * MB
+    assert len(hanging.asked) == 1
+
+    process.now += 5
+    hanging.come_back()
     wait_for(lambda: pressure.stats()["hanging"] == [])
-    relief = pressure.request(300 * MB)
-    assert relief.done.wait(WAIT)
-    assert hanging.asked[-1] > 0
     assert process.rss == 300 * MB
+    assert pressure.stats()["recovered_bytes"] == {"part 0": 100 * MB, "part 1": 250 * MB}
+    hanging.part.held = 100 * MB
+    process.now += 600
+    relieve_by(pressure, 300)
+    assert len(hanging.asked) == 2
+
+
+def test_what_comes_back_while_the_relief_runs_spares_the_others(process):
+    hanging, slow = Hanging(process, 100), Hanging(process, 100)
+    third = process.part(300)
+    pressure = make_pressure(process, hanging.part, slow.part, third)
+    relief = pressure.request(350 * MB)
+    hanging.wait_for()
+    process.now += PATIENCE
+    slow.wait_for()
+    hanging.come_back()
+    wait_for(lambda: pressure.hanging == [])
+    slow.come_back()
+
+    assert relief.done.wait(WAIT)
+
+    assert process.rss == 350 * MB
+    assert third.asked == []
+    wait_for(lambda: pressure.stats()["reliefs"] == 1)
+    assert sum(pressure.stats()["recovered_bytes"].values()) == 200 * MB
+
+
+def test_when_all_hang_the_relief_is_over_all_the_same(process):
+    hanging = [Hanging(process, 100) for _ in range(3)]
+    pressure = make_pressure(process, *(one.part for one in hanging))
+    relief = pressure.request(0)
+    for one in hanging:
+        one.wait_for()
+        process.now += PATIENCE
+
+    assert relief.done.wait(WAIT)
+
+    assert pressure.hanging == ["part 0", "part 1", "part 2"]
+    for one in hanging:
+        one.come_back()
+    wait_for(lambda: pressure.hanging == [])
+
+
+def test_who_asks_some_only_does_not_ask_who_hangs(process):
+    hanging = Hanging(process, 100)
+    way = Way("part 0", 0, hanging.part.free)
+    pressure = Pressure(lambda: [way], process.read, process.clock)
+    first = pressure.request(0)
+    hanging.wait_for()
+    second = pressure.request(0, [way])
+    process.now += PATIENCE
+
+    assert first.done.wait(WAIT)
+    assert second.done.wait(WAIT)
+
+    assert len(hanging.asked) == 1
+    hanging.come_back()
+    wait_for(lambda: pressure.hanging == [])
+
+
+def test_what_works_is_waited_for_longer(process):
+    hanging = Hanging(process, 100)
+    way = Way("compress", 10, hanging.part.free, takes_time=True, patience=10.0)
+    pressure = Pressure(lambda: [way], process.read, process.clock)
+    relief = pressure.request(0)
+    hanging.wait_for()
+    process.now += PATIENCE + 1
+
+    assert not relief.done.wait(0.2)
+
+    process.now += 10
+    assert relief.done.wait(WAIT)
+    assert pressure.hanging == ["compress"]
+    hanging.come_back()
+    wait_for(lambda: pressure.hanging == [])
+
+
+def relieve_by(pressure, target_mb, **how):
+    reliefs = pressure.stats()["reliefs"]
+    relief = pressure.request(target_mb * MB, **how)
+    assert relief.done.wait(WAIT)
+    wait_for(lambda: pressure.stats()["reliefs"] > reliefs)
+    return relief
 
 
 def wait_for(condition):

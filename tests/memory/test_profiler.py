@@ -142,7 +142,9 @@ def test_without_and_with_parentheses():
     assert one.profile.calls == two.profile.calls == 1
 
 
-@pytest.mark.parametrize("wrong", [5, staticmethod(len), property(len), int], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", [5, staticmethod(len), property(len), int], ids=["int", "static", "property", "type"]
+)
 def test_what_is_no_function_is_refused(wrong):
     with pytest.raises(InvalidArgument, match=r"memory_profiler decorates .*give it a function"):
         memory_profiler()(wrong)

@@ -260,7 +260,8 @@ class MemoryManager:
 
         It is called with the bytes wanted if it takes an argument, otherwise with none, in a thread
         of the manager. It may return the bytes it let go of; what counts is by how much RSS fell.
-        What it raises is counted, and the others go on. One that does not return is written off.
+        What it raises is counted, and the others go on. One that does not return within a
+        second is left running, and not asked again before it does.
 
         order: the least is asked first. Compressing is 10, evicting 20, decoded candles 30; a full
             garbage collection, 90, comes last.
@@ -304,7 +305,10 @@ class MemoryManager:
     def _look(self) -> float:
         usage = self._monitor.look()
         if usage.rss >= self._monitor.marks.warning:
-            self._pressure.request(self._monitor.marks.target)
+            self._pressure.request(
+                self._monitor.marks.target,
+                is_urgent=usage.rss >= self._monitor.marks.critical,
+            )
         self._monitor.sample(usage)
         if self._tuning is not None:
             self._tuning.step(self._monitor.clock())

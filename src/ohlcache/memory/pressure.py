@@ -3,17 +3,19 @@
 All who want memory of everybody share the relief under way. One that asks only some waits until
 that is over, and is then in nobody's way: what everybody is asked for does not wait for it.
 
-A relief runs in its own thread. Whoever waits for it can give up waiting, so that a way that hangs,
-or that wants a lock that the waiting one holds, holds up nobody for long. A way that hangs is
-written off: it is not asked again before it comes back.
+A relief runs in threads of its own. Whoever waits for it can give up waiting, so that a way that
+wants a lock that the waiting one holds holds up nobody for long. A way that takes longer than its
+patience is *hanging*: the relief goes on without it, and it is not asked again before it comes
+back.
 
-A relief is *in vain* when it brought less than a tenth of what was wanted. The next one is then put
-off, for twice as long each time, unless the process has grown since.
+A relief is *in vain* when all ways together brought less than a tenth of what was wanted. The next
+one is then put off, for twice as long each time, unless the process has grown since.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
@@ -21,15 +23,16 @@ from dataclasses import asdict
 from typing import Any
 
 from ohlcache.memory.allocator import map_large_pieces
-from ohlcache.memory.relief import Relief, Step, Way
+from ohlcache.memory.relief import Relief, Step, Way, is_asking
 from ohlcache.memory.reputation import Reputation
 from ohlcache.memory.usage import ReadUsage
 
 _log = logging.getLogger(__name__)
 
-HANGS_AFTER = 30.0  # seconds in one step
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # seconds after a relief in vain
 _GROWN = 1.02
+_RECENTLY = 60.0  # seconds
+_LONGEST_RELIEF = 30.0  # seconds that who asks some only waits for the relief under way
 _KEPT = 100  # steps to look back on
 
 
@@ -56,27 +59,28 @@ class Pressure:
         self.errors: Counter[str] = Counter()  # by way
         self.steps: deque[Step] = deque(maxlen=_KEPT)
         self._lock = threading.RLock()  # a finaliser may run, and want memory, anywhere
-        self._inside = threading.local()
         self._current: Relief | None = None
         self._reputation = Reputation(self._clock)
         self._hanging: dict[Callable[[int], int | None], str] = {}
         self._in_vain = 0
+        self._brought_at = -math.inf
         self._resume: tuple[float, float] = (0.0, 0.0)  # a moment, or this RSS
 
     @property
     def is_inside(self) -> bool:
         """Whether this thread is carrying out a relief: it must not wait for one."""
-        return getattr(self._inside, "is_relief", False)
+        return is_asking()
 
     @property
     def is_in_vain(self) -> bool:
-        """Whether the last relief brought next to nothing though more was wanted."""
-        return self._in_vain > 0
+        """Whether the last relief was in vain, and so were those of the last minute."""
+        return self._in_vain > 0 and self._clock() - self._brought_at > _RECENTLY
 
     @property
     def hanging(self) -> list[str]:
-        """The names of ways that were written off and have not come back."""
-        return sorted(self._hanging.values())
+        """The names of ways that are left running and have not come back."""
+        with self._lock:
+            return sorted(self._hanging.values())
 
     def request(
         self, target: int, ways: Sequence[Way] | None = None, *, is_urgent: bool = False
@@ -91,7 +95,6 @@ class Pressure:
         if self.is_inside:
             self.counts["reentered"] += 1
             return None
-        self._write_off()
         with self._lock:
             current = self._under_way()
             if ways is not None:
@@ -112,8 +115,7 @@ class Pressure:
         return relief
 
     def _relief(self, target: int, ways: Sequence[Way]) -> Relief:
-        asked = [way for way in ways if way.free not in self._hanging]
-        return Relief(target, asked, self._read, self._clock)
+        return Relief(target, ways, self._read, self._clock, self)
 
     def _begin(self, relief: Relief, after: Relief | None = None) -> None:
         thread = threading.Thread(
@@ -126,26 +128,15 @@ class Pressure:
 
     def _carry_out(self, relief: Relief, after: Relief | None) -> None:
         if after is not None:
-            after.done.wait(HANGS_AFTER)
-        self._inside.is_relief = True
-        try:
-            relief.run()
-        finally:
-            self._inside.is_relief = False
-            self._conclude(relief)
+            after.done.wait(_LONGEST_RELIEF)
+        relief.run()
 
-    def _conclude(self, relief: Relief) -> None:
+    def _note(self, steps: Sequence[Step]) -> None:
+        new_errors = []
         with self._lock:
-            if self._current is relief:
-                self._current = None
-                self._judge(relief)
-            elif relief.written_off is not None:
-                self._hanging.pop(relief.written_off.free, None)
-            self.counts["reliefs"] += 1
-            self.steps += relief.steps
-            self._reputation.note(relief.steps)
-            new_errors = []
-            for step in relief.steps:
+            self.steps += steps
+            self._reputation.note(steps)
+            for step in steps:
                 self.recovered[step.name] += step.recovered
                 self.seconds[step.name] += step.seconds
                 if step.error is not None:
@@ -162,6 +153,8 @@ class Pressure:
     def _judge(self, relief: Relief) -> None:
         if not relief.is_in_vain:
             self._in_vain = 0
+            if relief.steps:
+                self._brought_at = self._clock()
             return
         self.counts["in_vain"] += 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._in_vain)
@@ -177,23 +170,40 @@ class Pressure:
         current = self._current
         return None if current is None or current.done.is_set() else current
 
-    def _write_off(self) -> None:
-        """Give up a relief that hangs in a step."""
+    # -- as the witness of reliefs --------------------------------------------------------------
+
+    def may_be_asked(self, way: Way) -> bool:
+        """Whether a way is not left running."""
+        return way.free not in self._hanging
+
+    def leave(self, way: Way) -> None:
+        """A way takes longer than its patience, and is left running."""
         with self._lock:
-            current = self._under_way()
-            asking = current.asking if current is not None else None
-            if current is None or asking is None or self._clock() - asking[1] < HANGS_AFTER:
-                return
-            way = current.written_off = asking[0]
             self._hanging[way.free] = way.name
-            self._current = None
             self.counts["written_off"] += 1
         _log.warning(
             "pressure callback %r has not returned for %.0f s: it is not asked again before it "
             "does; have it return soon",
             way.name,
-            HANGS_AFTER,
+            way.patience,
         )
+
+    def see_return(self, way: Way, step: Step) -> None:
+        """A way that was left is back: what it brought counts, and it may be asked again."""
+        self._note([step])
+        with self._lock:
+            self._hanging.pop(way.free, None)
+            if step.gained:
+                self._brought_at = self._clock()
+
+    def conclude(self, relief: Relief) -> None:
+        """A relief is over: it is judged, and another one may begin."""
+        self._note(relief.steps)
+        with self._lock:
+            self.counts["reliefs"] += 1
+            if self._current is relief:
+                self._current = None
+                self._judge(relief)
 
     def stats(self) -> dict[str, Any]:
         """Reliefs by outcome; bytes recovered, seconds and errors by way; the newest steps.

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ohlcache.errors import InvalidArgument
-from ohlcache.memory.allocator import trim
 from ohlcache.memory.relief import Way
 from ohlcache.reclaim import COMPRESS, offers
 
 ALLOCATOR, CALLBACK, GARBAGE = 0, 40, 90  # orders; those of parts lie between the first two
+_AT_WORK = 10.0  # seconds that ours are waited for which work, or hold up every thread anyway
 
 
 def all_ways(callbacks: list[Way]) -> list[Way]:
@@ -36,7 +36,10 @@ def compressing() -> list[Way]:
 
 
 def _of_parts() -> list[Way]:
-    return [Way(*one, takes_time=one.order <= COMPRESS) for one in offers()]
+    return [
+        Way(*one, takes_time=True, patience=_AT_WORK) if one.order <= COMPRESS else Way(*one)
+        for one in offers()
+    ]
 
 
 def way_of(callback: Callable[..., Any], name: str | None, order: int) -> Way:
@@ -81,16 +84,13 @@ def _takes_bytes(callback: Callable[..., Any], shown: str) -> bool:
     return bool(required) or (bool(positional) and not inspect.isbuiltin(callback))
 
 
-def _return_free_memory(_: int) -> int:
-    trim()
-    return 0
+def _let_go_of_nothing(_: int) -> None:
+    """Free memory is given back within a step in which too little was let go of."""
 
 
-def _collect(_: int) -> int:
+def _collect(_: int) -> None:
     gc.collect()
-    trim()
-    return 0
 
 
-FREE_MEMORY = Way("free memory of the allocator", ALLOCATOR, _return_free_memory)
-COLLECTION = Way("garbage collection", GARBAGE, _collect)
+FREE_MEMORY = Way("free memory of the allocator", ALLOCATOR, _let_go_of_nothing)
+COLLECTION = Way("garbage collection", GARBAGE, _collect, patience=_AT_WORK)

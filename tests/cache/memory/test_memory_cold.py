@@ -145,3 +145,13 @@ def test_compressing_gives_up_where_values_hardly_get_smaller():
     assert tier.compress(10**9) == 0
     assert tier.stats()["compressed_entries"] == 0
     assert tier.get(7) is not None
+
+
+def test_of_what_looks_incompressible_only_samples_are_tried():
+    rough = np.random.default_rng(1).random(125_000)
+    tier = MemoryTier()
+    tier.set("rough", rough)
+    tier.set("half", np.concatenate([rough, np.ones(125_000)]))
+    assert tier.compress(10**9) > 900_000
+    assert tier.stats()["compressed_entries"] == 1
+    np.testing.assert_array_equal(tier.get("half")[:125_000], rough)

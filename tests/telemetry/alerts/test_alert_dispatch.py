@@ -113,7 +113,7 @@ class TestIsolation:
             Unspeakable(),
             MemoryError(),
         ],
-        ids=repr,
+        ids=lambda value: type(value).__name__,
     )
     def test_whatever_it_raises_it_is_asked_again(self, error):
         with Dispatcher([Raising(error)]) as dispatcher:
