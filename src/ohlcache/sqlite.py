@@ -11,9 +11,10 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakSet
 
 from ohlcache.errors import (
     StoreDamaged,
@@ -78,12 +79,15 @@ class Database:
         self._name = f"{what} {path}"
         self._uri_options = ""
         self._write_lock = threading.RLock()
+        self._watch_lock = threading.Lock()  # a connection must not be closed while it is used
         self._process = os.getpid()
         self._generation = 0  # of connections: their versions cannot be compared with others'
         self._is_closed = False
         self._unwatched: tuple[int, int, bool] | None = None  # a file that SQLite does not watch
         self._idle: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection | None = None
+        self._left: object = None
+        _opened.add(self)
         with self._errors():
             self._watcher = self._open_first()
 
@@ -92,10 +96,12 @@ class Database:
         self._check_process()
         if self._unwatched is not None:
             self._look_again()
-        try:
-            version: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
+        with self._watch_lock:
+            self._check_open()
+            try:
+                version: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+            except sqlite3.Error as error:
+                raise self._explained(error) from error
         return self._generation, version
 
     @contextmanager
@@ -112,16 +118,16 @@ class Database:
                 yield connection
             finally:
                 connection.execute("COMMIT")
+                self._idle.append(connection)
                 if self._is_closed:
-                    connection.close()
-                else:
-                    self._idle.append(connection)
+                    self._close_idle()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The writing connection inside a transaction: all is committed, or on error nothing."""
         self._check_process()
         with self._write_lock, self._errors():
+            self._check_open()
             connection = self._writing_connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -136,6 +142,7 @@ class Database:
         """Shorten the file by at most so many pages that removed rows left behind."""
         self._check_process()
         with self._write_lock, self._errors():
+            self._check_open()
             # Only this steps through the whole statement, which has rows but no columns.
             self._writing_connection().executescript(f"PRAGMA incremental_vacuum({pages})")
 
@@ -146,17 +153,24 @@ class Database:
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
-        """Close every connection; the log is moved into the database file."""
+        """Close every connection; the log is moved into the database file.
+
+        A connection that somebody reads with is closed when they are done.
+        """
         if self._process != os.getpid():
             return
-        with self._write_lock:
+        with self._write_lock, self._watch_lock:
             self._is_closed = True
-            while self._idle:
-                self._idle.pop().close()
+            self._close_idle()
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
             self._watcher.close()
+
+    def _close_idle(self) -> None:
+        with suppress(IndexError):  # until none is left, whoever else takes them too
+            while True:
+                self._idle.pop().close()
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -268,24 +282,36 @@ class Database:
 
     # -- processes and errors -------------------------------------------------------------------
 
-    def _check_process(self) -> None:
-        """A forked child must not touch its parent's connections (SQLite forbids it)."""
+    def _check_open(self) -> None:
         if self._is_closed:
             raise StoreError(f"{self._name} is closed: open it again")
+
+    def _check_process(self) -> None:
+        """Connect the watcher of a forked child, once."""
+        self._check_open()
         if self._process != os.getpid():
-            self._process = os.getpid()
-            self._write_lock = threading.RLock()
-            with self._errors():
-                self._renew_connections()
+            with self._write_lock, self._errors():
+                if self._process != os.getpid():
+                    self._watcher = self._connect()
+                    self._process = os.getpid()
+
+    def leave_to_parent(self) -> None:
+        """Begin anew in a forked child, before it has a second thread.
+
+        It must not touch its parent's connections: SQLite forbids it.
+        """
+        self._write_lock = threading.RLock()
+        self._watch_lock = threading.Lock()
+        self._leave_connections()
 
     def _renew_connections(self) -> None:
-        self._left = (
-            self._idle,
-            self._writer,
-            self._watcher,
-        )  # kept, since closing would touch them
-        self._idle, self._writer = [], None
+        self._leave_connections()
         self._watcher = self._connect()
+
+    def _leave_connections(self) -> None:
+        # Kept, since closing would touch them.
+        self._left = (self._left, self._idle, self._writer, self._watcher)
+        self._idle, self._writer = [], None
         self._generation += 1
 
     @contextmanager
@@ -303,3 +329,14 @@ class Database:
             return StoreDamaged(f"{self._name} is damaged: {self._schema.if_damaged}")
         kind, remedy = _BY_CODE.get(code & 0xFF, (StoreError, f"failed: {error}"))
         return kind(f"{self._name} {remedy}")
+
+
+_opened: WeakSet[Database] = WeakSet()
+
+
+def _leave_all_to_parent() -> None:
+    for database in list(_opened):
+        database.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_all_to_parent)

@@ -360,3 +360,36 @@ def test_a_damaged_file_is_reported(tmp_path):
     with pytest.raises(StoreError) as caught, ohlcache.open(tmp_path) as md:
         md.candles(*BTC)
     assert "\n" not in str(caught.value)
+
+
+def test_closing_while_others_read_ends_their_reads_and_nothing_else(tmp_path):
+    script = (
+        "import sys, threading, ohlcache\n"
+        "from ohlcache.errors import StoreError\n"
+        "def read(md):\n"
+        "    try:\n"
+        "        while True:\n"
+        "            md.candles('BTC/USDT', '1m', '2020-01-01', '2020-01-02')\n"
+        "    except StoreError:\n"
+        "        pass\n"
+        "for _ in range(15):\n"
+        "    md = ohlcache.open(sys.argv[1])\n"
+        "    threads = [threading.Thread(target=read, args=(md,)) for _ in range(3)]\n"
+        "    for thread in threads:\n"
+        "        thread.start()\n"
+        "    md.candles('BTC/USDT', '1m', '2020-01-01', '2020-01-02')\n"
+        "    md.close()\n"
+        "    for thread in threads:\n"
+        "        thread.join(10)\n"
+        "        assert not thread.is_alive()\n"
+    )
+    with ohlcache.open(tmp_path) as md:
+        md.write(*BTC, make_block(3_000))
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
