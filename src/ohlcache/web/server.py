@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from waitress import create_server, wasyncore
 from waitress.trigger import trigger
 
+from ohlcache.closing import Closing
 from ohlcache.errors import InvalidArgument
 
 _THREADS = 8
@@ -18,7 +18,7 @@ _BACKLOG = 1024
 _LARGEST_REQUEST = 64 * 1024  # of which none needs a body
 
 
-class Server:
+class Server(Closing):
     """Waitress on an address, from when it is made until it is closed. A context manager.
 
     ``port`` 0 takes a free one; ``url``, without a slash at the end, says which. Raises
@@ -64,17 +64,6 @@ class Server:
             self._thread = None
         self._server.task_dispatcher.shutdown()
         wasyncore.close_all(self._map)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

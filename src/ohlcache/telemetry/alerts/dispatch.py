@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from ohlcache.closing import Closing
 from ohlcache.errors import InvalidArgument
 from ohlcache.telemetry.alerts.event import AlertEvent
 from ohlcache.telemetry.alerts.handlers import Handler
 from ohlcache.telemetry.alerts.outbox import Outbox
 
 
-class Dispatcher:
+class Dispatcher(Closing):
     """Gives every event to every handler, in order, on a thread of each handler.
 
         with Dispatcher([LogHandler(), WebhookHandler(url, secret)]) as dispatcher:
@@ -63,17 +63,6 @@ class Dispatcher:
             outbox.begin_to_close()
         for outbox in self._outboxes.values():
             outbox.finish_closing(max(0.0, deadline - time.monotonic()))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _free_name(self, name: str) -> str:
         """The name, numbered where another handler has it already (two webhooks of one host)."""
