@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 import ohlcache
-from conftest import make_block
+from made_candles import make_block
 from ohlcache.cache import CacheManager
 from ohlcache.errors import InvalidArgument
 from ohlcache.settings import Settings, as_settings

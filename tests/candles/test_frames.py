@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from conftest import make_block
+from made_candles import make_block
 from ohlcache.candles import OHLCV, Block, to_block, to_frame
 from ohlcache.errors import InvalidArgument
 

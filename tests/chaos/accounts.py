@@ -19,7 +19,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import ohlcache
-from conftest import T0
+from made_candles import T0
 
 from .crew import Plan
 from .marked import SHARED, TIMEFRAME, candles, growing, grown, marks_in, slots

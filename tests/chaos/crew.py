@@ -23,7 +23,7 @@ import ohlcache.cache.redis  # these so that a member loses no time on imports
 import ohlcache.history.postgres_engine
 import ohlcache.history.shared.redis_chunks
 import ohlcache.runtime
-from conftest import MINUTE, T0
+from made_candles import MINUTE, T0
 
 from .marked import SHARED, TIMEFRAME, candles, growing, grown, marks_in, slots
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from conftest import MINUTE, T0
+from made_candles import MINUTE, T0
 from ohlcache.candles import Timeframe
 from ohlcache.history.chunks import WINDOW_CANDLES, window
 

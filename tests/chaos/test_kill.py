@@ -26,7 +26,7 @@ def test_a_killed_writer_leaves_the_old_or_the_new_state(tmp_path):
     random = np.random.default_rng(7)
     tests = Path(__file__).parents[1]
     writers = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("writers.py"), tmp_path],
+        [sys.executable, "-m", "chaos.writers", tmp_path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,4 +1,4 @@
-"""Writers that are killed: ``python writers.py FOLDER`` forks one for each line on its input.
+"""Writers that are killed: ``python -m chaos.writers FOLDER`` forks one for each line on its input.
 
 A line holds the first step to write and the seconds after which the writer is killed; the answer
 is a line of the steps that it acknowledged. The interpreter is started once, because starting it
@@ -14,7 +14,7 @@ import sys
 
 import ohlcache
 import ohlcache.runtime  # so that a forked writer loses no time on imports
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 
 SERIES = ("X", "1m")
 

@@ -11,7 +11,7 @@ import pytest
 from command_line import COMMAND, CommandLine, start
 
 import ohlcache
-from conftest import make_block
+from made_candles import make_block
 from ohlcache.cli import main
 from ohlcache.cli.app import COMMANDS
 from ohlcache.cli.app import cli as group

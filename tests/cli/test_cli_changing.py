@@ -15,7 +15,7 @@ import pytest
 from command_line import CommandLine
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Block, to_block
 from ohlcache.sources import CallableSource, Capabilities, SyntheticSource
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Block
 from ohlcache.cli.chart import chart
 from ohlcache.cli.output import count, duration, moment, size

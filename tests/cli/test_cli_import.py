@@ -11,7 +11,7 @@ import pytest
 from command_line import CommandLine, start, write_csv
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Block, to_block
 from ohlcache.sources.files import export
 

@@ -6,7 +6,7 @@ import pytest
 from command_line import CommandLine
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import to_frame
 
 BTC = ("BTC/USDT", "1m")

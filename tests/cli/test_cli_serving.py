@@ -13,7 +13,7 @@ import pytest
 from command_line import CommandLine, start
 
 import ohlcache
-from conftest import make_block
+from made_candles import make_block
 from ohlcache.sources import SyntheticSource
 
 

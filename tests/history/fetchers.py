@@ -16,7 +16,7 @@ import time
 
 import ohlcache
 import ohlcache.runtime  # so that a forked reader loses no time on imports
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import to_block
 
 ROWS = 1_000

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import to_frame
 from ohlcache.errors import UnknownSymbol, UnsupportedBySource
 

@@ -11,7 +11,7 @@ import pytest
 import stamina
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Block, Grid, Interval, Timeframe, to_block
 from ohlcache.candles.interval import normalise
 from ohlcache.errors import FetchError, SourceUnavailable, StoreError, UnknownSymbol

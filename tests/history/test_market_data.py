@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache import reclaim
 from ohlcache.candles import OHLCV, Block, to_block, to_frame
 from ohlcache.errors import CandlesRefused, InvalidArgument, UnknownSymbol, UnknownTimeframe

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Block, to_block
 from ohlcache.errors import InvalidArgument, StoreDamaged, UnknownSnapshot, UnknownSymbol
 from ohlcache.history import MarketData, SQLiteEngine, Store

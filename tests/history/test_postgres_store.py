@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Anchor, Block, Interval, Timeframe, to_block
 from ohlcache.cli import main
 from ohlcache.errors import (
@@ -535,14 +535,7 @@ def test_forgetting_records_and_deleting_them_never_wait_in_a_circle(location, a
             md.write(symbol, "1m", make_block(10, seed=seed))
         now[0] += 10 * 86_400_000
         meeting = Meeting(admin)
-        locked = meeting.before(Writing._revision.func)
-
-        def revision(writing):  # a cached_property would let one thread after the other, in 3.11
-            if "locked" not in vars(writing):
-                writing.locked = locked(writing)
-            return writing.locked
-
-        monkeypatch.setattr(Writing, "_revision", property(revision))
+        monkeypatch.setattr(Writing, "_revision", property(meeting.before(Writing._revision.fget)))
         removed = pool.submit(md.delete, "ETH/USDT", "1m")
         meeting.has_come.wait(5)
         assert md.write(*BTC, make_block(10, seed=2)).updated

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Block, Timeframe, to_block
 from ohlcache.candles.merge import merge
 from ohlcache.errors import InvalidArgument, StoreDamaged

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Anchor, Block, Interval, Timeframe, to_block
 from ohlcache.candles.interval import difference, intersection, normalise, total
 from ohlcache.errors import FetchError, SourceUnavailable, StoreError, StoreLocked

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import ohlcache
-from conftest import make_block
+from made_candles import make_block
 from ohlcache.candles import to_block
 from ohlcache.errors import (
     StoreError,
@@ -82,8 +82,8 @@ def test_a_full_disk_refuses_the_write_and_keeps_what_was_there(tmp_path):
         assert md.verify().ok
 
 
-def test_a_store_on_a_read_only_medium_can_be_read(tmp_path):
-    with ohlcache.open(tmp_path) as md:
+def test_a_store_on_a_read_only_medium_can_be_read(reachable):
+    with ohlcache.open(reachable) as md:
         md.write(*BTC, make_block(10))
     program = (
         "import ohlcache, ohlcache.runtime, pandas, sys, os\n"
@@ -93,15 +93,12 @@ def test_a_store_on_a_read_only_medium_can_be_read(tmp_path):
         "try: md.write('BTC/USDT', '1m', [[0, 1, 1, 1, 1, 1]])\n"
         "except ohlcache.OhlcacheError as error: print(type(error).__name__, error)\n"
     )
-    if os.getuid() == 0:  # another user has to come as far as the store
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    (tmp_path / SQLITE).chmod(0o444)
-    tmp_path.chmod(0o555)
+    (reachable / SQLITE).chmod(0o444)
+    reachable.chmod(0o555)
     done = subprocess.run(
-        [sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, reachable], capture_output=True, text=True, check=False
     )
-    tmp_path.chmod(0o755)
+    reachable.chmod(0o755)
     assert done.stdout.startswith("10\nStoreReadOnly store"), done.stderr
     assert "cannot be written" in done.stdout
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Block, to_block
 from ohlcache.errors import StoreDamaged
 from ohlcache.history.chunks import BODY, RECENT

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Grid, Interval, Timeframe, to_block
 from ohlcache.candles.gaps import Gap
 from ohlcache.candles.interval import difference, intersection, normalise

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Block, to_block
 from ohlcache.candles.codec import decode, encode
 from ohlcache.history.chunks import WINDOW_CANDLES

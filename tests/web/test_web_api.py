@@ -16,7 +16,7 @@ import pytest
 import zstandard
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Block, to_block
 from ohlcache.errors import SourceError, UnknownSymbol, UnsupportedBySource
 from ohlcache.web import Server, candles_url, create_app

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Block, Interval, Timeframe, to_block
 from ohlcache.errors import UnknownSymbol, UnsupportedBySource
 from ohlcache.sources.lake.layout import level, partitions, series_folder

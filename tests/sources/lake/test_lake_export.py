@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Interval, Timeframe, to_block
 from ohlcache.errors import FetchError, OhlcacheError, SourceError
 from ohlcache.sources.lake import Storage, export_series

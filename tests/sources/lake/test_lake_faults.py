@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import to_block
 from ohlcache.errors import FetchError, InvalidArgument, SourceError, SourceUnavailable
 from ohlcache.sources import LakeSource

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import ohlcache
-from conftest import MINUTE, T0, make_block
+from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Interval, to_block, to_frame
 from ohlcache.errors import FileFormatError, InvalidArgument
 from ohlcache.sources import LakeSource
