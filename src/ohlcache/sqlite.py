@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from ohlcache.errors import (
 )
 
 _PAGE_SIZE = 4096
+_PAUSE_SECONDS = 0.002  # before a lock that SQLite does not wait for is asked for again
 _CHECKPOINT_PAGES = 8192  # 32 MB of log before it is moved into the database
 
 _BY_CODE: dict[int, tuple[type[StoreError], str]] = {
@@ -245,7 +247,7 @@ class Database:
             connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
             if self._schema.gives_space_back:
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._keep_a_log(connection)
             connection.execute("BEGIN IMMEDIATE")
             # Another process may have created the schema while this one waited for the lock.
             if self._is_blank(connection):
@@ -265,6 +267,23 @@ class Database:
                 f"{self._name} has version {version}, this ohlcache reads version "
                 f"{self._schema.version}: {remedy}"
             )
+
+    def _keep_a_log(self, connection: sqlite3.Connection) -> None:
+        """Switch a new file to a write-ahead log.
+
+        SQLite does not wait where two do so at once, since both may read what the other is to
+        change: https://www.sqlite.org/c3ref/busy_handler.html. So it is asked again.
+        """
+        until = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return
 
     @staticmethod
     def _is_blank(connection: sqlite3.Connection) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PROCESSES = 8
-OPERATIONS = {"redis": 20_000, "sqlite": 3_000}
+OPERATIONS = {"redis": 10_000, "sqlite": 3_000}
 BOUND = 0.05  # seconds after which a change is known everywhere, on an idle machine
 SLACK = 0.45  # eight busy processes on two cores: a thread may wait so long for its turn
 

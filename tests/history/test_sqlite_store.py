@@ -137,6 +137,35 @@ def test_verify_survives_what_is_not_even_bytes(tmp_path, data):
         assert not md.verify().ok
 
 
+_CREATE_AT_ONCE = """
+import os, pathlib, sys, time
+from ohlcache.history import SQLiteEngine
+
+for number in range(100):
+    begin = time.monotonic() + 0.005
+    children = []
+    for _ in range(3):
+        children.append(os.fork())
+        if children[-1] == 0:
+            while time.monotonic() < begin:
+                pass
+            SQLiteEngine(pathlib.Path(sys.argv[1], f"{number}.sqlite"), 5.0).close()
+            os._exit(0)
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_processes_that_open_a_new_store_at_once_all_get_it(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", _CREATE_AT_ONCE, str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 _CLOSE_AMID_READS = """
 import sys, threading, ohlcache
 from ohlcache.errors import StoreError
