@@ -49,6 +49,7 @@ Token = tuple[int, int]
 class Schema(NamedTuple):
     """What a database of ours looks like, and how to tell it from others.
 
+    readable_from: the oldest version that can be read.
     statements: SQL, each statement ended by ";\\n".
     if_damaged, if_older: the remedy for a damaged file, and for one of an older version.
     gives_space_back: whether ``PRAGMA incremental_vacuum`` shall work.
@@ -56,6 +57,7 @@ class Schema(NamedTuple):
 
     application_id: int
     version: int
+    readable_from: int
     statements: str
     if_damaged: str
     if_older: str
@@ -261,7 +263,7 @@ class Database:
                 f"{self._name} is a database of another program: choose another location"
             )
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version != self._schema.version:
+        if not self._schema.readable_from <= version <= self._schema.version:
             remedy = "upgrade ohlcache" if version > self._schema.version else self._schema.if_older
             raise StoreVersionUnsupported(
                 f"{self._name} has version {version}, this ohlcache reads version "

@@ -16,9 +16,17 @@ from hypothesis import strategies as st
 import ohlcache
 from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Block, to_block
-from ohlcache.errors import InvalidArgument, StoreDamaged, UnknownSnapshot, UnknownSymbol
+from ohlcache.errors import (
+    InvalidArgument,
+    StoreDamaged,
+    StoreVersionUnsupported,
+    UnknownSnapshot,
+    UnknownSymbol,
+)
 from ohlcache.history import MarketData, SQLiteEngine, Store
 from ohlcache.history.past.recording import Keeping
+from ohlcache.history.sqlite_engine import _SCHEMA
+from ohlcache.sqlite import Database
 
 BTC = ("BTC/USDT", "1m")
 HOUR = 60 * MINUTE
@@ -507,6 +515,8 @@ def test_a_store_of_before_opens_and_remembers_from_then_on(tmp_path, clock):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("DROP TABLE past_series")
         connection.execute("DROP TABLE past_write")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
     with ohlcache.open(tmp_path) as md:
         known = read(md)
         md.snapshot("state")
@@ -514,3 +524,5 @@ def test_a_store_of_before_opens_and_remembers_from_then_on(tmp_path, clock):
         assert read(md, as_of="state").identical(known)
         with pytest.raises(InvalidArgument, match="kept since"):
             read(md, as_of=T0 + DAY)
+    with pytest.raises(StoreVersionUnsupported, match="version 2, .*: upgrade ohlcache"):
+        Database(tmp_path / "ohlcache.sqlite", 1, _SCHEMA._replace(version=1))  # as of before

@@ -113,9 +113,11 @@ class MarketData(Closing):
             self._clock,
             sleep,
         )
+        self._prefetcher: Prefetcher | None = None
         if prefetch:
             fetcher = self._fetcher if prefetch == "fetch" else None
-            self._reader.prefetcher = Prefetcher(self._reader, self._holder, fetcher, self._clock)
+            self._prefetcher = Prefetcher(self._reader, self._holder, fetcher, self._clock)
+            self._reader.on_miss = self._prefetcher.missed
         self._make_threads()
         _opened.add(self)
         registry.register(self.report)
@@ -131,8 +133,8 @@ class MarketData(Closing):
         self._make_threads()
         self._reader.counts.clear()
         self._holder.renew()
-        if self._reader.prefetcher is not None:
-            self._reader.prefetcher.renew()
+        if self._prefetcher is not None:
+            self._prefetcher.renew()
         self._live.renew()
         if self._store.chunks is not None:
             self._store.chunks.renew()
@@ -602,7 +604,7 @@ class MarketData(Closing):
                 "evictions": self._holder.evictions,
             },
             "fetch": dict(self._fetcher.counts) if self._fetcher else {},
-            "prefetch": self._reader.prefetcher.stats() if self._reader.prefetcher else {},
+            "prefetch": self._prefetcher.stats() if self._prefetcher else {},
             "live": self._live.stats(),
             "shared": self._store.chunks.stats() if self._store.chunks else {},
             "store": {
@@ -617,8 +619,8 @@ class MarketData(Closing):
         report(self._holder, self._reader, self._fetcher, readings)
         if self._store.chunks is not None:
             report_chunks(self._store.chunks.stats(), readings)
-        if self._reader.prefetcher is not None:
-            report_prefetch(self._reader.prefetcher.stats(), readings)
+        if self._prefetcher is not None:
+            report_prefetch(self._prefetcher.stats(), readings)
         report_live(self._live.stats(), readings)
 
     def held_bytes(self) -> int:
@@ -642,8 +644,8 @@ class MarketData(Closing):
         self._live.close()
         if self._fetcher is not None:
             self._fetcher.close()  # first: reads that wait for pages end with it
-        if self._reader.prefetcher is not None:
-            self._reader.prefetcher.close()
+        if self._prefetcher is not None:
+            self._prefetcher.close()
         self._background.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._store.close()

@@ -64,9 +64,12 @@ CREATE TABLE metadata (
 ) WITHOUT ROWID;
 """
 
+# Version 2 remembers the past. A program that does not would change what snapshots read.
+_VERSION = 2
 _SCHEMA = Schema(
     application_id=int.from_bytes(b"OHLC"),
-    version=1,
+    version=_VERSION,
+    readable_from=1,
     statements=_TABLES,
     if_damaged="restore it from a copy or import again",
     if_older="export it with the ohlcache that wrote it and import it again",
@@ -120,9 +123,11 @@ class SQLiteEngine:
         """Give an older store the tables that it lacks; one that cannot be written stays as is."""
         with self.reading() as session:
             found = {name for (name,) in session.rows("SELECT name FROM sqlite_master")}
-        if not found >= NAMES:
+            ((version,),) = session.rows("PRAGMA user_version")
+        if version < _VERSION or not found >= NAMES:
             with suppress(StoreReadOnly), self.writing() as session:
                 add_tables(session)
+                session.run(f"PRAGMA user_version = {_VERSION}")
 
     def token(self) -> Token:
         """See Engine; costs a few microseconds."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ohlcache.candles import Block, Grid, Interval, IntervalSet, Timeframe
 from ohlcache.candles.instant import Instant
@@ -27,9 +27,6 @@ from ohlcache.history.reading import Series
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Store
 from ohlcache.history.symbols import Symbols
-
-if TYPE_CHECKING:
-    from ohlcache.history.prefetch import Prefetcher
 
 _MOST_ROUNDS = 50  # of fetching for one read; a source that never settles must not hang a caller
 
@@ -83,7 +80,7 @@ class Reader:
         self._clock = clock
         self._past = PastReader(store, holder, clock)
         self.most_derived_bytes = most_derived_bytes
-        self.prefetcher: Prefetcher | None = None
+        self.on_miss: Callable[[Request], None] | None = None  # told of what memory did not answer
         self._derived: dict[tuple[int, int, Grid, Interval], Block] = {}
 
     def hit(self, request: Request) -> Block | None:
@@ -106,8 +103,8 @@ class Reader:
             return past
         self.counts["misses"] += 1
         rows = yield from self.complete(request)
-        if self.prefetcher is not None:
-            self.prefetcher.missed(request)
+        if self.on_miss is not None:
+            self.on_miss(request)
         return rows
 
     def complete(self, request: Request) -> Walk[Block]:

@@ -29,6 +29,7 @@ _FREE_PAGES = 512  # 2 MB that removed rows may leave in the file
 _SCHEMA = Schema(
     application_id=int.from_bytes(b"OHCT"),
     version=tables.VERSION,
+    readable_from=tables.VERSION,
     statements=tables.SQLITE,
     if_damaged="delete it, the cache fills again",
     if_older="delete it, the cache fills again",
