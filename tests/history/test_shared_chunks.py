@@ -128,6 +128,19 @@ def test_a_damaged_value_is_counted_and_replaced_from_the_store(filled, sharing,
     assert again.stats()["shared"]["hits"] == 2
 
 
+def test_verify_compares_redis_with_the_store(filled, sharing, shared):
+    altered, _ = shared.chunk_keys()
+    value = bytearray(shared.get(altered))
+    value[len(value) // 2] ^= 1
+    shared.set(altered, bytes(value))
+    md = sharing.open(filled)
+    (problem,) = md.verify().problems
+    assert "X 1m: Redis held another chunk than the store: it was written over" in str(problem)
+    assert md.verify().ok
+    assert md.stats()["shared"]["damaged"] == 1
+    assert read(md).identical(HISTORY)
+
+
 def test_what_other_programs_left_under_our_keys_is_not_taken(filled, sharing, shared):
     text, other_type = shared.chunk_keys()
     shared.set(text, b"hello")

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 import ohlcache
 from made_candles import MINUTE, T0, make_block
-from ohlcache.candles import Block, to_block
+from ohlcache.candles import Block, Timeframe, to_block
 from ohlcache.errors import StoreDamaged
 from ohlcache.history.chunks import BODY, RECENT
+from ohlcache.history.reports import SeriesKey
 
 BTC = ("BTC/USDT", "1m")
 _numbers = count()
@@ -231,6 +232,61 @@ def test_repair_of_both_layers_of_a_window_loses_none(location, sql):
         assert len(report.refetched) == 1
         assert to_block(md.candles(*BTC, T0, T0 + 2_010 * MINUTE)).identical(history)
         assert md.coverage(*BTC) == [(T0, T0 + 2_010 * MINUTE)]
+
+
+def test_repair_fetches_what_a_series_lacks_between_its_ends(location):
+    history = make_block(5_000)
+    asked = []
+
+    def source(symbol, timeframe, start, end):
+        asked.append(((start - T0) // MINUTE, (end - T0) // MINUTE))
+        return history.between(start, end)
+
+    bad = history.slice(1_000, 2_000)
+    bad = Block(bad.times, bad.values.copy())
+    bad.values[2, 500] = bad.values[1, 500] + 1  # a low above the high
+    with ohlcache.open(location) as md:
+        for block in (history.slice(0, 10), bad, history.slice(4_990, 5_000)):
+            md.write(*BTC, block)
+        md.write("ETH/USDT", "1m", history.slice(0, 10), venue="elsewhere")
+        assert md.repair().ok  # nothing is damaged, and nobody is there to be asked
+    with ohlcache.open(location, source=source) as md:
+        steps = []
+        report = md.repair(lambda *step: steps.append(step))
+        assert report.ok
+        assert report.refetched == ()
+        assert {name for name, _ in report.filled} == {"local BTC/USDT 1m"}
+        assert sorted(asked) == [(10, 1_000), (1_500, 1_501), (2_000, 4_990)]
+        assert steps[-1] == (5, 5)  # two series and three ranges
+        assert to_block(md.candles(*BTC, fetch=False)).identical(history)
+        assert md.gaps(*BTC) == []
+        assert md.repair().filled == ()
+        assert len(asked) == 3
+
+
+def test_repair_lists_what_could_not_be_fetched(location):
+    def failing(*_):
+        raise AttributeError("bug")
+
+    with ohlcache.open(location) as md:
+        md.write(*BTC, make_block(10))
+        md.write(*BTC, make_block(10, start=T0 + 100 * MINUTE))
+    with ohlcache.open(location, source=failing) as md:
+        report = md.repair()
+        assert not report.ok
+        assert "AttributeError: bug" in str(report.remaining[0])
+
+
+def test_verify_compares_memory_with_the_store(md):
+    block = make_block(1_000)
+    md.write(*BTC, block)
+    assert to_block(md.candles(*BTC)).identical(block)
+    (run,) = md._holder.held(SeriesKey("local", BTC[0], Timeframe.parse(BTC[1]))).runs
+    run._values[3, 500] += 0.01
+    (problem,) = md.verify().problems
+    assert "local BTC/USDT 1m: memory held other candles than the store" in str(problem)
+    assert to_block(md.candles(*BTC)).identical(block)
+    assert md.verify().ok
 
 
 def test_repair_leaves_alone_what_others_mended_meanwhile(location, damage):

@@ -119,6 +119,15 @@ class Holder:
         """What is held of a series, as it was when it was last read."""
         return self._held.get(key)
 
+    def held_at(self, series: Series) -> Held | None:
+        """What is held of a series as it stands at its revision; None when that is another one."""
+        held = self._held.get(series.key)
+        return held if held is not None and _is_same(held.series, series) else None
+
+    def forget(self, key: SeriesKey) -> None:
+        """Let go of a series: the next read takes it from the store."""
+        self._held.pop(key, None)
+
     def catalogue(self) -> dict[SeriesKey, Series]:
         """Every stored series, as of now."""
         token = self._store.token()

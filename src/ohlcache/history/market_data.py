@@ -34,6 +34,7 @@ from ohlcache.history.holder import Holder
 from ohlcache.history.ingest import ingest
 from ohlcache.history.listing import mark_never_traded
 from ohlcache.history.live import CandleDict, Live
+from ohlcache.history.nearer import Nearer
 from ohlcache.history.past.revisions import Revision, revisions
 from ohlcache.history.past.snapshots import Snapshot, snapshots
 from ohlcache.history.prefetch import Prefetcher
@@ -98,6 +99,7 @@ class MarketData(Closing):
         self._store = store
         derived_bytes = memory_bytes // _DERIVED_SHARE
         self._holder = Holder(store, memory_bytes - derived_bytes)
+        self._nearer = Nearer(self._holder, store.chunks)
         self._fetcher = Fetcher(store, source, lease_seconds) if source is not None else None
         self._sessions = dict(sessions or {})
         self._clock = clock or _system_clock
@@ -585,15 +587,20 @@ class MarketData(Closing):
         return self._symbols.session(key.venue, key.symbol) or self._sessions.get(key.venue)
 
     def verify(self, progress: Progress | None = None) -> VerifyReport:
-        """Check every chunk's checksum, order, grid and coverage, and list suspicious rows."""
-        return verify(self._store, progress).report()
+        """Check every chunk's checksum, order, grid and coverage, and list suspicious rows.
+
+        What this process and Redis hold is compared with the store; where it differs it is let go
+        of. ``progress`` is told how many series were verified, of how many.
+        """
+        return verify(self._store, self._nearer, progress).report()
 
     def repair(self, progress: Progress | None = None) -> RepairReport:
-        """Fetch damaged chunks again from the source.
+        """Fetch what is damaged, and what series lack between their ends, from the source.
 
         Without a source nothing is changed, and the report lists the problems that remain.
+        ``progress`` is told of series verified and ranges fetched: how many, of how many so far.
         """
-        return repair(self._store, self._fetcher, progress)
+        return repair(self._store, self._nearer, self._fetcher, progress)
 
     def stats(self) -> dict[str, Any]:
         """Counters since opening, as plain numbers."""

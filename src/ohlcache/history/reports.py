@@ -97,9 +97,13 @@ class VerifyReport:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """What a repair did: ranges fetched again, and problems that it could not mend."""
+    """What a repair did, each by series and range in ms, and problems that it could not mend.
+
+    ``refetched`` was damaged, ``filled`` was missing.
+    """
 
     refetched: tuple[tuple[str, Interval], ...]
+    filled: tuple[tuple[str, Interval], ...]
     remaining: tuple[Problem, ...]
 
     @property

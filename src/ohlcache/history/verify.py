@@ -1,4 +1,7 @@
-"""Checking every chunk of a store: checksum, order, grid, coverage, and what looks suspicious."""
+"""Checking every chunk of a store: checksum, order, grid, coverage, and what looks suspicious.
+
+What nearer tiers hold of it is compared with it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from ohlcache.candles.merge import merge
 from ohlcache.candles.quality import Findings, flag
 from ohlcache.errors import ChunkError
 from ohlcache.history.chunks import Piece, window, window_length
+from ohlcache.history.nearer import Nearer
 from ohlcache.history.past.checking import faults_of_the_past
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import Problem, SeriesKey, VerifyReport
@@ -34,6 +38,10 @@ class Verification:
     flagged: dict[str, Findings] = field(default_factory=dict)
     refused: dict[str, Findings] = field(default_factory=dict)
 
+    def is_damaged(self, series: Series, start: int) -> bool:
+        """Whether a layer of the window that starts there was found damaged."""
+        return any(one.id == series.id and piece.start == start for one, piece in self.damaged)
+
     def report(self) -> VerifyReport:
         """The public form of it."""
         return VerifyReport(
@@ -47,7 +55,7 @@ class Verification:
         )
 
 
-def verify(store: Store, progress: Progress | None = None) -> Verification:
+def verify(store: Store, nearer: Nearer, progress: Progress | None = None) -> Verification:
     """Check the file, and every series with a bounded amount of memory: a window at a time."""
     found = Verification()
     found.problems += [Problem("store", None, message) for message in store.check_database()]
@@ -57,7 +65,7 @@ def verify(store: Store, progress: Progress | None = None) -> Verification:
         with store.reading() as reading:
             current = reading.series(series.key)
             if current is not None:
-                _check_series(current, reading, found)
+                _check_series(current, reading, nearer, found)
         if current is not None:
             with store.session() as session:
                 for range_, fault in faults_of_the_past(session, current):
@@ -68,7 +76,7 @@ def verify(store: Store, progress: Progress | None = None) -> Verification:
     return found
 
 
-def _check_series(series: Series, reading: Reading, found: Verification) -> None:
+def _check_series(series: Series, reading: Reading, nearer: Nearer, found: Verification) -> None:
     name = str(series.key)
     coverage = reading.coverage(series)
     if coverage != normalise(coverage):
@@ -81,6 +89,9 @@ def _check_series(series: Series, reading: Reading, found: Verification) -> None
             rows = merge(rows, layer).block
         for message in _faults(rows, start, before, series, coverage):
             found.problems.append(Problem(name, _window_range(series.key, start), message))
+        if not found.is_damaged(series, start):
+            for range_, message in nearer.faults(series, start, rows, reading):
+                found.problems.append(Problem(name, range_, message))
         before = int(rows.times[-1]) if len(rows) else before
         found.rows += len(rows)
         flagged += flag(rows)

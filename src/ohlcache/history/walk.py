@@ -27,6 +27,7 @@ from ohlcache.history.reading import Series
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Store
 from ohlcache.history.symbols import Symbols
+from ohlcache.sources.protocol import OffersBySymbol
 
 _MOST_ROUNDS = 50  # of fetching for one read; a source that never settles must not hang a caller
 
@@ -222,7 +223,10 @@ class Reader:
     ) -> list[_Fetch]:
         """What has to be asked of the source: the timeframe itself, or one it can be made from."""
         assert self._fetcher is not None
-        offered = self._fetcher.source.capabilities.timeframes
+        source = self._fetcher.source
+        offered = source.capabilities.timeframes
+        if isinstance(source, OffersBySymbol):
+            offered = source.timeframes_of(key.symbol)
         if offered is None or str(key.timeframe) in offered:
             return self._fetch(key, grid, wanted)
         for base in base_series:
@@ -235,6 +239,8 @@ class Reader:
             base_grid = Grid(timeframe)
             if divides(base_grid, grid):
                 return self._fetch(SeriesKey(key.venue, key.symbol, timeframe), base_grid, wanted)
+        if isinstance(source, OffersBySymbol):
+            return self._fetch(key, grid, wanted)
         raise UnsupportedBySource(
             f"timeframe {key.timeframe} is not offered by {key.venue}: use one of "
             f"{', '.join(sorted(offered))}"

@@ -1,9 +1,13 @@
-"""``ohlcache repair``: fetch damaged parts again."""
+"""``ohlcache repair``: fetch what is damaged or missing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import click
 
+from ohlcache.candles import Interval
 from ohlcache.cli.commands.verify import problem_document
 from ohlcache.cli.exchange import source_named
 from ohlcache.cli.invocation import Invocation, subcommand
@@ -12,22 +16,21 @@ from ohlcache.cli.progress import progress
 
 
 @subcommand("repair")
-@click.option("--exchange", metavar="NAME", help="Where damaged parts are fetched from.")
+@click.option("--exchange", metavar="NAME", help="Where it is fetched from.")
 def command(invocation: Invocation, exchange: str | None) -> int | None:
-    """Fetch damaged parts again from an exchange.
+    """Fetch what is damaged, or missing within a series, from an exchange.
 
     Only series of that exchange are mended; without one the problems are listed and nothing is
     changed. The exit code is 1 when problems remain.
     """
     source = None if exchange is None else source_named(exchange)
-    with invocation.open_existing(source) as md, progress("verifying", "series") as bar:
+    with invocation.open_existing(source) as md, progress("repairing", "steps") as bar:
         report = md.repair(lambda done, total: bar.update(done / max(total, 1), done))
     if invocation.as_json:
         document = {
             "ok": report.ok,
-            "refetched": [
-                {"series": name, "range": list(range_)} for name, range_ in report.refetched
-            ],
+            "refetched": _documents(report.refetched),
+            "filled": _documents(report.filled),
             "remaining": [problem_document(problem) for problem in report.remaining],
         }
         invocation.print_json(document)
@@ -35,10 +38,12 @@ def command(invocation: Invocation, exchange: str | None) -> int | None:
     console = stdout()
     for name, (start, end) in report.refetched:
         console.print(f"{name}: {moment(start)} to {moment(end)} fetched again", style="green")
+    for name, (start, end) in report.filled:
+        console.print(f"{name}: {moment(start)} to {moment(end)} fetched", style="green")
     for problem in report.remaining:
         console.print(str(problem), style="red")
     if report.ok:
-        console.print("all is well" if not report.refetched else "all is well again")
+        console.print("all is well again" if report.refetched or report.filled else "all is well")
     else:
         remedy = (
             "name the exchange with --exchange"
@@ -47,3 +52,7 @@ def command(invocation: Invocation, exchange: str | None) -> int | None:
         )
         console.print(f"{count(len(report.remaining), 'problem')} left: {remedy}", style="red")
     return None if report.ok else 1
+
+
+def _documents(ranges: Iterable[tuple[str, Interval]]) -> list[dict[str, Any]]:
+    return [{"series": name, "range": list(range_)} for name, range_ in ranges]

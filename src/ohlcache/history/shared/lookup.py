@@ -31,6 +31,9 @@ class ChunkTier(Protocol):
     def keep(self, chunks: Mapping[str, bytes]) -> None:
         """Have it hold chunks, soon and if it can."""
 
+    def correct(self, chunks: Mapping[str, bytes]) -> None:
+        """Have it hold these at once, if it can, instead of what it gave."""
+
     def damaged(self, count: int) -> None:
         """So many chunks that it gave were not what their names say."""
 

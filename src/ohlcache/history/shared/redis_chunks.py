@@ -94,6 +94,12 @@ class RedisChunks:
                 self._background.submit(self._write, welcome, size)
         self.counters.count("left out", len(chunks) - len(welcome))
 
+    def correct(self, chunks: Mapping[str, bytes]) -> None:
+        """See ChunkTier."""
+        changes = [Change(name, data, _TTL_MS) for name, data in chunks.items()]
+        if self._ask(self._tier.write(changes, publish=False)) is not None:
+            self.counters.count("written", len(chunks))
+
     def damaged(self, count: int) -> None:
         """See ChunkTier; what the store gives in their place is written over them."""
         if count:
@@ -134,9 +140,7 @@ class RedisChunks:
     def _write(self, chunks: Mapping[str, bytes], size: int) -> None:
         try:
             if self._breaker.is_closed:
-                changes = [Change(name, data, _TTL_MS) for name, data in chunks.items()]
-                if self._ask(self._tier.write(changes, publish=False)) is not None:
-                    self.counters.count("written", len(chunks))
+                self.correct(chunks)
         finally:
             with self._lock:
                 self._pending -= size
