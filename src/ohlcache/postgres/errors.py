@@ -13,7 +13,7 @@ from ohlcache.errors import (
     StoreUnavailable,
 )
 
-_UNREACHABLE = "check that PostgreSQL runs and can be reached"
+_UNREACHABLE = "check that PostgreSQL runs, and the host, user and password in the URL"
 
 _BY_STATE: dict[str, tuple[type[StoreError], str]] = {
     "25006": (StoreReadOnly, "cannot be written: the server or the role is read-only"),
