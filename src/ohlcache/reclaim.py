@@ -95,6 +95,11 @@ def announce(nbytes: int) -> None:
         watcher(nbytes)
 
 
+def is_watched() -> bool:
+    """Whether anybody wants to know what is about to be taken."""
+    return bool(_watchers)
+
+
 def watch(watcher: Watcher) -> None:
     """Have announcements come to ``watcher``, in the thread that makes them."""
     global _watchers  # noqa: PLW0603  # of the process is what this is about

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from ohlcache.history import MarketData, SQLiteEngine, Store
 from ohlcache.history.engine import Engine
 from ohlcache.history.past.recording import Keeping
 from ohlcache.history.shared import ChunkTier, store_identity
-from ohlcache.settings import Settings, as_settings
+from ohlcache.settings import RedisTierSettings, Settings, as_settings
 from ohlcache.sources import as_source
+from ohlcache.urls import masked
 
 _FILE_NAME = "ohlcache.sqlite"
 
@@ -40,19 +42,25 @@ def open(  # noqa: A001  # read as ohlcache.open
     options = chosen_settings.history
     where = str(options.location if location is None else location)
     chosen = None if source is None else as_source(source)
-    engine = _engine(where, options.busy_timeout_seconds)
-    return MarketData(
-        Store(
-            engine,
-            _shared_chunks(chosen_settings, engine, is_remote=is_postgres(where)),
-            Keeping(revisions_days=options.revisions_days),
-        ),
-        chosen,
-        memory_bytes=options.memory_mb * 2**20,
-        sessions=options.sessions,
-        lease_seconds=options.lease_seconds,
-        prefetch=options.prefetch,
-    )
+    sharing = _sharing(chosen_settings, is_remote=is_postgres(where))
+    with ExitStack() as if_refused:
+        engine = _engine(where, options.busy_timeout_seconds)
+        if_refused.callback(engine.close)
+        chunks = None
+        if sharing is not None:
+            chunks = _shared_chunks(sharing, chosen_settings.cache.namespace, engine)
+        if chunks is not None:
+            if_refused.callback(chunks.close)
+        opened = MarketData(
+            Store(engine, chunks, Keeping(revisions_days=options.revisions_days)),
+            chosen,
+            memory_bytes=options.memory_mb * 2**20,
+            sessions=options.sessions,
+            lease_seconds=options.lease_seconds,
+            prefetch=options.prefetch,
+        )
+        if_refused.pop_all()
+    return opened
 
 
 def is_postgres(location: str) -> bool:
@@ -69,17 +77,18 @@ def _engine(location: str, busy_seconds: float) -> Engine:
     return SQLiteEngine(database_path(location), busy_seconds)
 
 
-def _shared_chunks(settings: Settings, engine: Engine, *, is_remote: bool) -> ChunkTier | None:
-    """Where encoded chunks lie in front of the store, if settings want that."""
+def _sharing(settings: Settings, *, is_remote: bool) -> RedisTierSettings | None:
+    """The Redis in which encoded chunks lie in front of the store, if settings want that."""
     l2, wanted = settings.cache.l2, settings.history.share_chunks
-    if l2 is None:
-        if wanted is True:
-            raise InvalidArgument(
-                "history.share_chunks is true, but there is no cache.l2: name its redis_url"
-            )
-        return None
-    if wanted is False or (wanted == "auto" and not is_remote):
-        return None
+    if l2 is None and wanted is True:
+        raise InvalidArgument(
+            "history.share_chunks is true, but there is no cache.l2: name its redis_url"
+        )
+    return l2 if wanted is True or (wanted == "auto" and is_remote) else None
+
+
+def _shared_chunks(l2: RedisTierSettings, namespace: str, engine: Engine) -> ChunkTier | None:
+    """None where the store has no name that tells it from others."""
     identity = store_identity(engine)
     if identity is None:
         return None
@@ -88,7 +97,7 @@ def _shared_chunks(settings: Settings, engine: Engine, *, is_remote: bool) -> Ch
 
     tier = RedisTier(
         l2.redis_url,
-        namespace=settings.cache.namespace,
+        namespace=namespace,
         max_bytes=None if l2.max_size_mb is None else int(l2.max_size_mb * 2**20),
         timeout_seconds=l2.timeout_seconds,
     )
@@ -101,8 +110,8 @@ def database_path(location: str) -> Path:
     if separator:
         if scheme != "sqlite" or not rest.startswith("/") or len(rest) == 1:
             raise InvalidArgument(
-                f"location {location!r} is not understood: give a directory, sqlite:///path or "
-                "postgresql://user@host/database"
+                f"location {masked(location)!r} is not understood: give a directory, "
+                "sqlite:///path or postgresql://user@host/database"
             )
         return Path(rest[1:])
     if not location:

@@ -46,8 +46,9 @@ class HistorySettings(BaseModel):
         same range.
     share_chunks: whether encoded candles are also kept in the Redis of ``cache.l2``; auto: where
         the store is PostgreSQL, since a local file is read faster than Redis.
-    revisions_days: for how long values that were changed can still be read (``as_of``); None: for
-        ever. What a snapshot needs is kept until it is deleted.
+    revisions_days: for how long, at least, values that were changed can still be read (``as_of``);
+        None: for ever. They go with a later write, once a day has confirmed that the time is up.
+        What a snapshot needs is kept until it is deleted.
     prefetch: whether what is stored next to ranges read is decoded in the background before it is
         asked for, while that turns out to be of use; "fetch": what is not stored is fetched, too.
     """

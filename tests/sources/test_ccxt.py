@@ -6,8 +6,8 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from exchange_server import MINUTE, FakeExchange
 
+from exchange_server import MINUTE, FakeExchange
 from ohlcache.errors import (
     InvalidArgument,
     MissingExtra,

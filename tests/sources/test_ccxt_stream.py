@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 
 import pytest
-from exchange_server import MINUTE, FakeExchange
-from websockets.asyncio.server import serve
 
+from exchange_server import MINUTE
+from exchange_stream import T0, binance, kline, trade
 from ohlcache.errors import (
     InvalidArgument,
     SourceUnavailable,
@@ -19,44 +18,7 @@ from ohlcache.errors import (
 )
 from ohlcache.sources import CcxtStream
 
-T0 = 1_577_836_800_000
 ccxt_pro = pytest.importorskip("ccxt.pro")
-
-
-def kline(time, close, *, closed=False):
-    candle = {"t": time, "T": time + MINUTE - 1, "s": "BTCUSDT", "i": "1m", "o": "1", "h": "9",
-              "l": "0.5", "c": str(close), "v": "3", "x": closed}  # fmt: skip
-    return {"e": "kline", "E": time + 1, "s": "BTCUSDT", "k": candle}
-
-
-def trade(number, time, price):
-    return {"e": "trade", "E": time, "s": "BTCUSDT", "t": number, "p": str(price), "q": "2",
-            "T": time, "m": True, "M": True}  # fmt: skip
-
-
-@asynccontextmanager
-async def binance(*connections, **options):
-    """A server whose connections give these messages; the last one stays. Gives ccxt's options."""
-    rest = FakeExchange(T0 + 60 * MINUTE, T0)
-    left = list(connections)
-
-    async def serve_one(socket):
-        request = json.loads(await socket.recv())
-        await socket.send(json.dumps({"result": None, "id": request["id"]}))
-        for message in left.pop(0):
-            await socket.send(json.dumps(message))
-        if not left:
-            await socket.wait_closed()
-
-    try:
-        async with serve(serve_one, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            public = rest.url + "/api/v3"
-            urls = {"api": {"public": public, "ws": {"spot": f"ws://127.0.0.1:{port}/ws"}}}
-            only_spot = {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}
-            yield {"urls": urls, "options": only_spot}
-    finally:
-        rest.close()
 
 
 async def some(stream, count, timeframe="1m"):
@@ -96,6 +58,21 @@ def test_a_lost_connection_ends_the_watch():
 
     with pytest.raises(SourceUnavailable, match="binance"):
         asyncio.run(asyncio.wait_for(watch(), 20))
+
+
+def test_what_another_connection_gives_is_left_to_another_watch():
+    async def watch(found):
+        async with binance([trade(1, T0, 5.0)], [trade(3, T0 + 2, 7.0)]) as options:
+            stream = CcxtStream("binance", kind="trades", **options)
+            async with aclosing(stream.watch("BTC/USDT", "1m")) as messages:
+                async for message in messages:
+                    found.append(message["id"])
+                    await asyncio.sleep(0.3)  # the connection is lost while nobody waits
+
+    found = []
+    with pytest.raises(SourceUnavailable, match="binance"):
+        asyncio.run(asyncio.wait_for(watch(found), 20))
+    assert found == ["1"]
 
 
 def test_what_an_exchange_does_not_have_is_told():

@@ -26,7 +26,7 @@ def source(seed=0, now=LATER):
     return SyntheticSource(seed, clock=lambda: now)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.integers(0, 40 * 24 * 60), min_size=1, max_size=5),
     st.randoms(use_true_random=False),

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 from ohlcache.candles import IntervalSet
 from ohlcache.candles.instant import Instant, to_iso, to_ms
 from ohlcache.errors import InvalidArgument
 from ohlcache.history.reports import SeriesKey
+
+_UNFIT = {  # categories of characters that no name may have
+    "Cc": "a control character",
+    "Cs": "half a character",
+    "Zl": "a line break",
+    "Zp": "a line break",
+}
 
 
 def symbol_names(symbols: str | Iterable[str]) -> list[str]:
@@ -48,15 +56,16 @@ def filled_range(
 
 
 def checked_name(field: str, name: str) -> str:
-    """The name of a symbol or venue. Raises InvalidArgument for what cannot be one."""
-    if not isinstance(name, str) or not name or "\0" in name or not _is_unicode(name):
-        raise InvalidArgument(f"{field} is {name!r}: give a text that is not empty")
+    """The name of a symbol, venue or snapshot. Raises InvalidArgument for what cannot be one."""
+    if not isinstance(name, str):
+        raise InvalidArgument(f"{field} is {name!r}: give a text")
+    if not name.strip():
+        raise InvalidArgument(f"{field} is {name!r}: give a text that is not blank")
+    if not name.isprintable():  # which is most often enough to know
+        unfit = next((one for one in name if unicodedata.category(one) in _UNFIT), None)
+        if unfit is not None:
+            raise InvalidArgument(
+                f"{field} is {name!r}, which holds {_UNFIT[unicodedata.category(unfit)]} "
+                f"({unfit!a}): leave it out"
+            )
     return name
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ohlcache.candles import Interval, IntervalSet
+from ohlcache.candles.instant import EARLIEST, LATEST
 from ohlcache.candles.interval import difference, intersection, normalise
 from ohlcache.history.engine import Session
 from ohlcache.history.past.recording import Recording
@@ -24,18 +25,21 @@ class Covering:
         """Add ranges to the coverage; whether that made it wider."""
         is_wider = False
         live = self._live_from(series, covered)
-        for start, end in covered:
+        for range_ in covered:
+            start, end = _on_grid(series, range_)
             touching = self._touching(series, start, end)
             new = difference([(start, end)], touching)
             if not new:
                 continue
             is_wider = True
             self._past.covering(intersection(new, [(_BEGINNING, live)]))
+            self._past.live_covering(intersection(new, [(live, _END)]))
             self._replace(series, touching, normalise([*touching, (start, end)]))
         return is_wider
 
     def remove(self, series: Series, removed: Interval) -> None:
         """Take a range out of the coverage."""
+        removed = _on_grid(series, removed)
         touching = self._touching(series, *removed)
         self._past.uncovering(removed, normalise(touching))
         self._replace(series, touching, difference(touching, (removed,)))
@@ -68,3 +72,9 @@ class Covering:
         self._session.run_each(
             "INSERT INTO coverage VALUES (?, ?, ?)", [(series.id, *interval) for interval in new]
         )
+
+
+def _on_grid(series: Series, range_: tuple[int, int]) -> Interval:
+    """The range from open time to open time that holds the same ones; open ends stay open."""
+    start, end = (series.grid.ceil(time) if EARLIEST < time < LATEST else time for time in range_)
+    return Interval(start, end)

@@ -50,11 +50,20 @@ class Engine(Protocol):
 
     name: str
 
-    losses: int
-    """How often the database was seen to have gone back to an earlier state."""
+    is_incomplete: bool
+    """Whether it is an older store that cannot be written, and so lacks tables added since."""
 
     def token(self) -> Token:
         """Differs from an earlier one whenever anyone, in any process, committed a change."""
+
+    def token_at_hand(self) -> Token | None:
+        """The same without waiting for anything; None where the database has to be asked."""
+
+    def token_of(self, session: Session, before: Token) -> Token:
+        """The token of what a session reads; ``before`` was taken before the session began.
+
+        They differ where connections do not all lead to the same server.
+        """
 
     def reading(self) -> AbstractContextManager[Session]:
         """A session in which all that is read is of one moment."""

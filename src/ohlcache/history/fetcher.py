@@ -29,6 +29,7 @@ from ohlcache.history.turns import LEASE_SECONDS, Turns
 from ohlcache.sources.protocol import KnowsRanges, Source
 
 _ATTEMPTS = 4
+_LATE_MS = 15 * 60_000  # for so long a candle that is absent may still be published
 # Mistakes in a source's code, which another try would only repeat.
 _NOT_WORTH_RETRYING = (
     ArithmeticError,
@@ -64,7 +65,7 @@ class Fetcher:
         self.source = source
         self._store = store
         self._lease_seconds = lease_seconds
-        self._unsettled: dict[SeriesKey, tuple[Interval, int]] = {}
+        self._unsettled: dict[SeriesKey, tuple[Interval, int]] = {}  # and when to ask again
         self.renew()
 
     def renew(self) -> None:
@@ -85,21 +86,25 @@ class Fetcher:
         """Whether no page is under way."""
         return not any(list(self._under_way.values()))
 
-    def missing(self, key: SeriesKey, grid: Grid, wanted: IntervalSet) -> IntervalSet:
+    def missing(self, key: SeriesKey, grid: Grid, wanted: IntervalSet, now: int) -> IntervalSet:
         """What of ``wanted`` is worth asking for: on the grid, closed, and not just asked for.
 
-        A venue may publish a candle a little after it closed. An answer without the newest
+        now: by the source's clock, when the one who wants it began.
+
+        A venue may publish a candle some time after it closed. An answer without the newest
         candles is therefore not final at once: it is asked for again after as much time as has
-        passed since they closed, until they are older than the timeframe's freshness.
+        passed since they closed, until they are a quarter of an hour old, and older than the
+        timeframe's freshness.
         """
-        now = self.source.now()
         oldest = self.source.capabilities.oldest
         low = -(2**62) if oldest is None else oldest
-        possible = intersection(wanted, [(low, grid.floor(now))])
+        closed = grid.floor(min(now, self.source.now()))  # a clock may step back
+        possible = intersection(wanted, [(low, closed)])
         if possible and isinstance(self.source, KnowsRanges):
             possible = intersection(possible, self.source.known(key.symbol, str(key.timeframe)))
         unsettled, ask_again = self._unsettled.get(key, (Interval(0, 0), 0))
-        if now < ask_again:
+        # With what is newer it is asked for at once, lest newer candles come without it.
+        if now < ask_again and possible and possible[-1].end <= unsettled.end:
             possible = difference(possible, [unsettled])
         return normalise((grid.ceil(start), grid.ceil(end)) for start, end in possible)
 
@@ -116,7 +121,8 @@ class Fetcher:
                 raise StoreError(f"{self._store.name} was closed: open it again")
             # A page leaves the list after its commit, so what is neither there nor covered by now
             # is being fetched by nobody.
-            missing = self.missing(key, grid, difference(missing, self._coverage(key)))
+            missing = difference(missing, self._coverage(key))
+            missing = self.missing(key, grid, missing, self.source.now())
             pages = self._under_way[key]
             waiting = [page for page in pages if intersection([page.range], missing)]
             new = [
@@ -197,7 +203,9 @@ class Fetcher:
     def _fetch_page(self, key: SeriesKey, grid: Grid, range_: Interval) -> None:
         now = self.source.now()
         block = self._complete_answer(key, grid, range_)
-        covered = self._settled(key, grid, range_, block, now)
+        covered = self.settled(key, grid, range_, block, now)
+        if covered < range_.end:
+            self._note_unsettled(key, Interval(covered, range_.end), now, grid)
         report = ingest(
             self._store,
             key,
@@ -252,15 +260,21 @@ class Fetcher:
         inside = (block.times >= range_.start) & (block.times < range_.end)
         return block if inside.all() else block.take(inside)
 
-    def _settled(self, key: SeriesKey, grid: Grid, range_: Interval, block: Block, now: int) -> int:
+    def settled(self, key: SeriesKey, grid: Grid, range_: Interval, block: Block, now: int) -> int:
         """Up to where an answer is final; what lies behind may be published late."""
-        fresh = int(key.timeframe.freshness * 1000)
+        late = max(int(key.timeframe.freshness * 1000), _LATE_MS)
         answered = grid.next(int(block.times.max())) if len(block) else range_.start
-        settled = max(answered, min(range_.end, grid.floor(now - fresh)))
-        if settled < range_.end:
-            age = now - grid.next(settled)
-            self._unsettled[key] = (Interval(settled, range_.end), now + max(1000, age))
-        return max(range_.start, settled)
+        return max(range_.start, answered, min(range_.end, grid.floor(now - late)))
+
+    def _note_unsettled(self, key: SeriesKey, open_: Interval, now: int, grid: Grid) -> None:
+        """Have a range asked for again after as much time as has passed since it could be there."""
+        ask_again = now + max(1000, now - grid.next(open_.start))
+        with self._lock:
+            known, ask_known_again = self._unsettled.get(key, (open_, 0))
+            if now < ask_known_again and known.start <= open_.end and open_.start <= known.end:
+                open_ = Interval(min(known.start, open_.start), max(known.end, open_.end))
+                ask_again = min(ask_again, ask_known_again)
+            self._unsettled[key] = (open_, ask_again)
 
     def _explained(self, error: BaseException, key: SeriesKey, range_: Interval) -> BaseException:
         self.counts[f"error:{type(error).__name__}"] += 1

@@ -18,11 +18,12 @@ from ohlcache.candles.interval import covers, difference
 from ohlcache.history.chunks import window, window_length
 from ohlcache.history.demand import taken_by_updating, taken_by_widening
 from ohlcache.history.engine import Token
+from ohlcache.history.lineage import NEVER
 from ohlcache.history.memory import Run
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Store
-from ohlcache.reclaim import announce
+from ohlcache.reclaim import announce, is_watched
 
 if TYPE_CHECKING:
     from ohlcache.history.prefetch.track import Track
@@ -71,8 +72,8 @@ class Holder:
         self._store = store
         self.max_bytes = max_bytes
         self._token: Token | None = None
-        self._clock = (-1, -1)
-        self._losses = 0
+        self._clock = NEVER
+        self.setbacks = 0  # of the store, to an earlier state
         self._catalogue: dict[SeriesKey, Series] = {}
         self._keys: dict[tuple[str, str], list[SeriesKey]] = {}  # by venue and symbol
         self._venues: dict[str, tuple[str, ...]] = {}
@@ -99,9 +100,12 @@ class Holder:
         """Bytes of memory in use."""
         return sum(held.nbytes for held in list(self._held.values()))
 
-    def hit(self, key: SeriesKey, start: int, end: int) -> Block | None:
-        """The candles in [start, end) if all of it is covered, decoded and up to date."""
-        if self._store.token() != self._token:
+    def hit(self, key: SeriesKey, start: int, end: int, token: Token) -> Block | None:
+        """The candles in [start, end) if all of it is covered, decoded and up to date.
+
+        token: of the store, now.
+        """
+        if token != self._token:
             return None
         held = self._held.get(key)
         if held is None or held.series is not self._catalogue.get(key):
@@ -127,6 +131,10 @@ class Holder:
     def forget(self, key: SeriesKey) -> None:
         """Let go of a series: the next read takes it from the store."""
         self._held.pop(key, None)
+
+    def knows(self, symbol: str) -> bool:
+        """Whether :meth:`venues` can tell without a look at the store."""
+        return symbol in self._venues
 
     def catalogue(self) -> dict[SeriesKey, Series]:
         """Every stored series, as of now."""
@@ -156,36 +164,41 @@ class Holder:
 
         None for a series that is not stored. Raises StoreDamaged.
         """
-        if key not in self.catalogue():
-            return None
         low = _BEGINNING if start is None else start
         high = _END if end is None else end
-        self._announce(key, low, high)
+        loaded = self.load_all(key, (Interval(low, high),))
+        return None if loaded is None else (loaded[0], loaded[1][0])
+
+    def load_all(self, key: SeriesKey, ranges: IntervalSet) -> tuple[Held, list[Block]] | None:
+        """The same for several ranges, all of one moment."""
+        if key not in self.catalogue():
+            return None
+        for range_ in ranges:
+            self._announce(key, *range_)
         with self._locks[key]:
-            held = self._load(key, low, high)
+            held = self._load(key, ranges)
         if held is None:
             return None
-        rows = held.between(low, high)
-        assert rows is not None
+        found = [held.between(*range_) for range_ in ranges]
         self._make_room(key)
-        return held, rows
+        return held, [rows for rows in found if rows is not None]
 
     def _refresh(self, token: Token) -> None:
-        # The token was read before: a commit between the two reads only costs another refresh.
-        losses = self._store.losses
-        if losses != self._losses:
-            self._held.clear()  # revisions are given a second time
+        known = self._clock
         with self._store.reading() as reading:
-            revision, deletions = reading.clock()
-            is_whole = deletions != self._clock[1] or losses != self._losses
-            changed = reading.all_series(-1 if is_whole else self._clock[0])
+            token = reading.token(token)
+            clock, is_known = reading.clock(known)
+            is_whole = not is_known or clock.deletions != known.deletions
+            changed = reading.all_series(-1 if is_whole else known.revision)
+        if not is_known:
+            self._held.clear()  # revisions are given a second time
+            self.setbacks += known.mark is not None
         if is_whole or any(series.key not in self._catalogue for series in changed):
             self._replace_catalogue({} if is_whole else self._catalogue, changed)
         else:
             # In place: a copy for each commit would cost as much as there are series.
             self._catalogue.update((series.key, series) for series in changed)
-        self._clock = (revision, deletions)
-        self._losses = losses
+        self._clock = clock
         self._token = token
 
     def _replace_catalogue(
@@ -206,7 +219,7 @@ class Holder:
         for key in [key for key in self._held if key not in catalogue]:
             del self._held[key]
 
-    def _load(self, key: SeriesKey, start: int, end: int) -> Held | None:
+    def _load(self, key: SeriesKey, ranges: IntervalSet) -> Held | None:
         with self._store.reading() as reading:
             series = reading.series(key)
             if series is None:
@@ -216,8 +229,9 @@ class Holder:
                 coverage, runs = held.coverage, held.runs
             else:
                 coverage = reading.coverage(series)
-                runs = _updated_runs(held, series, reading)
-            runs = _widened(runs, series, start, end, reading)
+                runs = _updated_runs(held, series, reading) if self._stands(reading) else ()
+            for range_ in ranges:
+                runs = _widened(runs, series, *range_, reading)
         known = self._catalogue.get(key)
         if known is not None and _is_same(known, series):
             series = known  # a hit compares by identity
@@ -226,6 +240,11 @@ class Holder:
         self._held[key] = held
         return held
 
+    def _stands(self, reading: Reading) -> bool:
+        """Whether the store stands on what it was when the catalogue was read."""
+        _, is_known = reading.clock(self._clock)
+        return is_known
+
     def drop(self, nbytes: int) -> int:
         """Let go of so many bytes, if as many are held; how many it were."""
         with self._lock:
@@ -233,6 +252,8 @@ class Holder:
 
     def _announce(self, key: SeriesKey, start: int, end: int) -> None:
         """Say what decoding a range will take; before any lock, since room may be made for it."""
+        if not is_watched():
+            return  # to find out takes round trips
         held, series = self._held.get(key), self._catalogue.get(key)
         if series is None:
             return

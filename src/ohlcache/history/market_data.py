@@ -177,10 +177,10 @@ class MarketData(Closing):
         Raises InvalidArgument, UnknownTimeframe, UnknownSnapshot, UnknownSymbol, FetchError,
         UnsupportedBySource or a StoreError.
         """
-        request = self._request(symbol, timeframe, start, end, venue, fetch, as_of)
-        rows = self._reader.hit(request)
+        asked = (symbol, timeframe, start, end, venue, fetch, as_of)
+        rows = self._at_hand(*asked)
         if rows is None:
-            rows = drive(self._reader.walk(request))
+            rows = drive(self._read(*asked))
         return _framed(rows, columns, as_, copy)
 
     async def acandles(
@@ -198,11 +198,36 @@ class MarketData(Closing):
         as_of: Instant = None,
     ) -> Frame:
         """:meth:`candles` for async code. Cancelling it stops no fetch that others wait for."""
-        request = self._request(symbol, timeframe, start, end, venue, fetch, as_of)
-        rows = self._reader.hit(request)
+        asked = (symbol, timeframe, start, end, venue, fetch, as_of)
+        rows = self._at_hand(*asked)
         if rows is None:
-            rows = await drive_async(self._reader.walk(request), self._threads)
+            rows = await drive_async(self._read(*asked), self._threads)
         return _framed(rows, columns, as_, copy)
+
+    def _at_hand(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        start: Instant,
+        end: Instant,
+        venue: str | None,
+        fetch: bool,
+        as_of: Instant,
+    ) -> Block | None:
+        """What memory holds, if that can be told without asking the database anything."""
+        token = self._store.token_at_hand()
+        names_venue = venue is not None or self._fetcher is not None or self._holder.knows(symbol)
+        if token is None or not names_venue:
+            return None
+        request = self._request(symbol, timeframe, start, end, venue, fetch, as_of)
+        return self._reader.hit(request, token)
+
+    def _read(self, *asked: Any) -> Walk[Block]:
+        request: Request = yield partial(self._request, *asked)
+        rows: Block | None = yield lambda: self._reader.hit(request, self._store.token())
+        if rows is None:
+            rows = yield from self._reader.walk(request)
+        return rows
 
     def candles_many(
         self,
@@ -422,10 +447,11 @@ class MarketData(Closing):
 
         url: a folder, or any URL of fsspec (``s3://bucket/candles``); storage_options: of its file
         system. Only months (or years) whose candles differ from those of the lake are written, and
-        readers see all of an export or nothing. ``ohlcache.sources.LakeSource`` reads it.
+        ``ohlcache.sources.LakeSource``, which reads it, sees all of an export or nothing; other
+        tools see each candle once after it (docs/lake.md tells what they see meanwhile).
 
-        Raises InvalidArgument, UnknownSymbol, MissingExtra, SourceError, SourceUnavailable, a
-        StoreError, or OhlcacheError where another export of the series came in between.
+        Raises InvalidArgument, UnknownSymbol, MissingExtra, SourceUnavailable, a StoreError, or
+        SourceError, also where another export of the series came in between: export again.
         """
         from ohlcache.history.lake import export_lake
 
@@ -468,6 +494,8 @@ class MarketData(Closing):
         Each Revision has ``at`` (datetime, UTC), ``timestamp`` (open time, int ms), ``before`` and
         ``after``: dicts of column and value, NaN where there was none, ``after`` None for a candle
         that was removed. In order of ``at`` and ``timestamp``; empty where nothing was changed.
+        Where values were damaged and are lost, ``before`` or ``after`` is ``{}``: such a Revision
+        is there for every open time at which a candle may have been changed or removed.
 
         Raises InvalidArgument, UnknownSymbol or a StoreError.
         """
@@ -597,7 +625,10 @@ class MarketData(Closing):
     def repair(self, progress: Progress | None = None) -> RepairReport:
         """Fetch what is damaged, and what series lack between their ends, from the source.
 
-        Without a source nothing is changed, and the report lists the problems that remain.
+        A damaged chunk that the source's candles prove to have held is put back as it was. Where
+        they differ, what stood there is lost to reads as of then. Earlier values that were damaged
+        nobody can give again: they are marked as lost, with a source or without, and the report
+        lists them. Without a source nothing else is changed, and the report lists what remains.
         ``progress`` is told of series verified and ranges fetched: how many, of how many so far.
         """
         return repair(self._store, self._nearer, self._fetcher, progress)
@@ -609,6 +640,7 @@ class MarketData(Closing):
             "memory": {
                 "bytes": self.held_bytes(),
                 "evictions": self._holder.evictions,
+                "setbacks": self._holder.setbacks,
             },
             "fetch": dict(self._fetcher.counts) if self._fetcher else {},
             "prefetch": self._prefetcher.stats() if self._prefetcher else {},
@@ -709,6 +741,7 @@ class MarketData(Closing):
         return series
 
     def _unknown(self, key: SeriesKey) -> UnknownSymbol:
+        self._store.barred.check_symbol(key)
         return unknown_series(key, self._holder.catalogue())
 
 

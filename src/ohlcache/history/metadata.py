@@ -9,12 +9,14 @@ locked first by both, so that neither misses the other.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ohlcache.candles import OHLCV, Anchor, Interval, IntervalSet
 from ohlcache.candles.interval import difference, intersection, normalise
+from ohlcache.errors import StoreDamaged
 from ohlcache.history.engine import Session
 from ohlcache.history.listing import Listing
 from ohlcache.history.reading import Reading, Series
@@ -27,20 +29,47 @@ _ALWAYS = (Interval(-(2**62), 2**62),)
 def stored_properties(
     session: Session, venue: str, symbol: str, *, lock: bool = False
 ) -> dict[str, Any]:
-    """The properties of a symbol; empty where none were set."""
+    """The properties of a symbol; empty where none were set. Raises StoreDamaged."""
     rows = session.rows(
         "SELECT data FROM metadata WHERE venue = ? AND symbol = ?"
         f"{session.ROW_LOCK if lock else ''}",
         venue,
         symbol,
     )
-    found: dict[str, Any] = next((json.loads(data) for (data,) in rows), {})
+    return next((_parsed(venue, symbol, data) for (data,) in rows), {})
+
+
+def faults_of_properties(session: Session) -> Iterator[tuple[str, str]]:
+    """The symbols whose properties are damaged, each with what is wrong."""
+    for venue, symbol, data in session.rows("SELECT venue, symbol, data FROM metadata"):
+        try:
+            _parsed(venue, symbol, data)
+        except StoreDamaged as error:
+            yield f"{venue} {symbol}", str(error)
+
+
+def _parsed(venue: str, symbol: str, data: str) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except json.JSONDecodeError as error:
+        raise _damaged(venue, symbol, error) from error
+    if not isinstance(found, dict):
+        raise _damaged(venue, symbol, f"it is {data[:20]!r}")
     return found
+
+
+def _damaged(venue: str, symbol: str, fault: object) -> StoreDamaged:
+    return StoreDamaged(
+        f"metadata of {venue} {symbol} is damaged ({fault}): set it again with set_metadata"
+    )
 
 
 def replace_properties(session: Session, venue: str, symbol: str, data: dict[str, Any]) -> None:
     """Store the properties, and take back the coverage that rested on a shorter listing."""
-    before = Listing.of(stored_properties(session, venue, symbol, lock=True))
+    try:
+        before = Listing.of(stored_properties(session, venue, symbol, lock=True))
+    except StoreDamaged:
+        before = None
     after = Listing.of(data)
     session.run(
         "INSERT INTO metadata VALUES (?, ?, ?) "
@@ -59,10 +88,12 @@ def replace_properties(session: Session, venue: str, symbol: str, data: dict[str
 
 
 def _uncover(
-    session: Session, writing: Writing, series: Series, before: Listing, after: Listing
+    session: Session, writing: Writing, series: Series, before: Listing | None, after: Listing
 ) -> None:
     grid = series.grid
-    retaken = difference(before.never_traded(grid, _ALWAYS), after.never_traded(grid, _ALWAYS))
+    # A listing that cannot be read any more may have been any: all may have rested on it.
+    untraded = _ALWAYS if before is None else before.never_traded(grid, _ALWAYS)
+    retaken = difference(untraded, after.never_traded(grid, _ALWAYS))
     # Candles were written by somebody: what they cover does not rest on the listing.
     retaken = difference(retaken, _with_candles(session, series, retaken))
     for range_ in retaken:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from weakref import WeakSet
@@ -23,14 +22,12 @@ from ohlcache.errors import InvalidArgument, StoreUnavailable
 from ohlcache.history.engine import Session, Token
 from ohlcache.history.postgres_listener import Listener
 from ohlcache.history.postgres_schema import TABLES, Place, prepare
-from ohlcache.history.postgres_session import READ, WRITE, PostgresSession
+from ohlcache.history.postgres_session import NO_COMMIT, READ, WRITE, Commit, PostgresSession
 from ohlcache.postgres import BoundedConnection, Pool, connect, explained, parameters
 from ohlcache.urls import masked
 
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 10.0  # beyond the time that a statement may wait for locks
-
-_COMMITS = "SELECT commits FROM ohlcache_store"
 
 _OWN_NAMESPACE = "(SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = current_schema())"
 _SIZE = (
@@ -47,9 +44,9 @@ _INVALID_INDEXES = (
     f"WHERE NOT indisvalid AND relnamespace = {_OWN_NAMESPACE}"
 )
 
-# The last commit of this process, by store: a reader in the next line of the program must not
-# depend on how fast announcements travel.
-_own_commits: Counter[str] = Counter()
+# The last commit of this process, by database and store: a reader in the next line of the program
+# must not depend on how fast announcements travel.
+_own_commits: dict[tuple[str, ...], Commit] = {}
 _own_lock = threading.Lock()
 os.register_at_fork(
     before=_own_lock.acquire,
@@ -77,26 +74,34 @@ class PostgresEngine:
             ) from None
         self._answer_seconds = busy_seconds + _ANSWER_SECONDS
         self._settings = {"lock_timeout": f"{max(1, math.ceil(busy_seconds * 1000))}"}
-        self.losses = 0
+        self.is_incomplete = False
         self._process = os.getpid()
         self._place: Place | None = None
         self._preparing = threading.Lock()
         self._pool = Pool(self._connect, busy_seconds + _CONNECT_SECONDS, self.name)
-        self._identity = self._prepared().identity
-        self._channel = f"ohlcache_{self._identity}"
-        self._listener = Listener(self._connect, self._channel, _COMMITS, self._lose_commits)
+        place, database = self._prepared()
+        self._channel = f"ohlcache_{place.identity}"
+        self._own = (*database, place.identity)
+        self._listener = Listener(self._connect, self._channel, self._own_commit, self._set_back)
         _opened.add(self)
 
     def token(self) -> Token:
         """See Engine; costs a microsecond, and a round trip while announcements are not heard.
 
-        It is the number of commits, and how often some were lost.
+        It is the last commit.
         """
-        losses = self.losses
+        return self.token_at_hand() or self._asked()
+
+    def token_at_hand(self) -> Token | None:
+        """See Engine."""
         heard = self._listener.heard()
-        if heard is None:
-            return losses, self._asked()
-        return losses, max(heard, _own_commits[self._identity])
+        own = self._own_commit()
+        return heard if heard is None or heard.number >= own.number else own
+
+    def token_of(self, session: Session, before: Token) -> Token:  # noqa: ARG002
+        """See Engine: one connection may lead to a standby, another one to its primary."""
+        assert isinstance(session, PostgresSession)
+        return session.last_commit()
 
     @contextmanager
     def reading(self) -> Iterator[PostgresSession]:
@@ -113,7 +118,7 @@ class PostgresEngine:
     @contextmanager
     def writing(self) -> Iterator[PostgresSession]:
         """See Engine."""
-        with self._errors(is_writing=True), self._pool.taken() as connection:
+        with self._errors(is_writing=True), self._pool.taken(may_wait=True) as connection:
             session = PostgresSession(connection)
             try:
                 with session.transaction(WRITE):
@@ -128,7 +133,7 @@ class PostgresEngine:
                     ) from error
                 raise
             with _own_lock:
-                _own_commits[self._identity] = max(_own_commits[self._identity], session.number())
+                _own_commits[self._own] = max(self._own_commit(), session.commit())
 
     def check(self) -> list[str]:
         """See Engine."""
@@ -156,11 +161,13 @@ class PostgresEngine:
             self._listener.close()
             self._pool.close()
 
-    def _prepared(self) -> Place:
-        with self._errors(), self._pool.taken():  # by its first connection
+    def _prepared(self) -> tuple[Place, tuple[str, ...]]:
+        """Where the store is, by the first connection, and which database that leads to."""
+        with self._errors(), self._pool.taken() as connection:
+            info = connection.info
             place = self._place
         assert place is not None
-        return place
+        return place, (info.host, str(info.port), info.dbname)
 
     def _connect(self) -> BoundedConnection:
         connection = connect(self._parameters, self._answer_seconds, self._settings)
@@ -175,15 +182,18 @@ class PostgresEngine:
             raise
         return connection
 
-    def _asked(self) -> int:
+    def _asked(self) -> Commit:
         with self._errors(), self._pool.taken() as connection:
-            (commits,) = connection.execute(_COMMITS).fetchone() or (0,)
-        return int(commits)
+            return PostgresSession(connection).last_commit()
 
-    def _lose_commits(self) -> None:
+    def _own_commit(self) -> Commit:
+        return _own_commits.get(self._own, NO_COMMIT)
+
+    def _set_back(self, lost: Commit) -> None:
+        """The database no longer knows of a commit: neither is it ours any more."""
         with _own_lock:
-            _own_commits[self._identity] = 0
-        self.losses += 1
+            if self._own_commit() == lost:
+                del _own_commits[self._own]
 
     def renew_after_fork(self) -> None:
         """Begin anew in a child, which must not touch its parent's connections.

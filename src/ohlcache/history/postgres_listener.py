@@ -15,6 +15,7 @@ from collections.abc import Callable
 import psycopg
 
 from ohlcache.background import Background
+from ohlcache.history.postgres_session import NO_COMMIT, Commit, PostgresSession
 from ohlcache.postgres import BoundedConnection
 from ohlcache.telemetry import Counters
 
@@ -32,30 +33,31 @@ class Listener:
         self,
         connect: Callable[[], BoundedConnection],
         channel: str,
-        commits: str,
-        lost: Callable[[], None],
+        own: Callable[[], Commit],
+        set_back: Callable[[Commit], None],
     ) -> None:
-        """On the channel each commit tells its number; the SQL ``commits`` gives the last one.
+        """``own`` gives the last commit of this process.
 
-        lost: called when that number went back, as by a failover, or a restore, that lost commits.
+        set_back: told of the last commit known, heard of or own, when the database turns out to
+            lack it, as after a failover or a restore.
         """
         self.counters = Counters()
         self._connect = connect
         self._channel = channel
-        self._commits = commits
-        self._lost = lost
+        self._own = own
+        self._set_back = set_back
         self._unanswered = 0
         self._pause = _FIRST_PAUSE
         self._background = Background("ohlcache-listen", self._run)
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._heard = 0
+        self._heard = NO_COMMIT
         self._live_until = 0.0
         self._woken, self._waker = socket.socketpair()
 
-    def heard(self) -> int | None:
-        """The number of commits; None while that is not known."""
+    def heard(self) -> Commit | None:
+        """The last commit; None while that is not known."""
         if time.monotonic() < self._live_until:
             return self._heard
         self._unanswered += 1
@@ -89,9 +91,9 @@ class Listener:
         connection = self._connect()
         try:
             connection.answer_seconds = _LEASE_SECONDS
-            connection.add_notify_handler(lambda notify: self._hear(int(notify.payload)))
+            connection.add_notify_handler(lambda notify: self._hear(Commit.of(notify.payload)))
             connection.execute(f'LISTEN "{self._channel}"')
-            self._ask(connection, is_new=True)  # after it: commits from here on are heard
+            self._ask(connection)  # after it: commits from here on are heard
             self._pause = _FIRST_PAUSE
             with selectors.DefaultSelector() as selector:
                 selector.register(connection.fileno(), selectors.EVENT_READ)
@@ -111,18 +113,21 @@ class Listener:
                     return
                 connection.pgconn.consume_input()
                 while notify := connection.pgconn.notifies():
-                    self._hear(int(notify.extra))
+                    self._hear(Commit.of(notify.extra.decode()))
         self._ask(connection)
 
-    def _ask(self, connection: BoundedConnection, *, is_new: bool = False) -> None:
+    def _ask(self, connection: BoundedConnection) -> None:
+        """What is the last commit; it cannot be an earlier one than was known before."""
         asked = time.monotonic()
-        (commits,) = connection.execute(self._commits).fetchone() or (0,)
-        if is_new and commits < self._heard:
-            self._heard = 0
-            self._lost()
-            self.counters.count("commits_lost")
-        self._hear(commits)
+        known = max(self._heard, self._own())
+        last = PostgresSession(connection).last_commit()
+        if last.number < known.number or (last.number == known.number and last != known):
+            self._heard = last
+            self._set_back(known)
+            self.counters.count("set_back")
+        self._hear(last)
         self._live_until = asked + _LEASE_SECONDS
 
-    def _hear(self, commits: int) -> None:
-        self._heard = max(self._heard, commits)
+    def _hear(self, commit: Commit) -> None:
+        if commit.number > self._heard.number:
+            self._heard = commit

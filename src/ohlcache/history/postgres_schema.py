@@ -8,7 +8,6 @@ one, chooses the schema, so that a database can hold several stores. Otherwise i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import NamedTuple
 
 import psycopg
@@ -96,7 +95,8 @@ CREATE TABLE metadata (
 CREATE TABLE ohlcache_store (
     version BIGINT NOT NULL,
     id      TEXT NOT NULL,
-    commits BIGINT NOT NULL  -- grows with every transaction that changed something
+    commits BIGINT NOT NULL,  -- grows with every transaction that changed something
+    mark    BIGINT NOT NULL   -- of the last one, at random: a server set back gives other ones
 );
 """ + "".join(_PARTITION.format(number=i, partitions=_PARTITIONS) for i in range(_PARTITIONS))
 
@@ -115,7 +115,7 @@ _PRESENT = "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = %s"
 _ENTER = "SELECT set_config('search_path', quote_ident(%s), false)"
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 _IDENTITY = "SELECT version, id FROM ohlcache_store"
-_CREATE_IDENTITY = "INSERT INTO ohlcache_store VALUES (%s, gen_random_uuid()::text, 0)"
+_CREATE_IDENTITY = "INSERT INTO ohlcache_store VALUES (%s, gen_random_uuid()::text, 0, 0)"
 
 
 class Place(NamedTuple):
@@ -149,8 +149,7 @@ def prepare(connection: BoundedConnection, name: str) -> Place:
     place.enter(connection)
     place = place._replace(identity=_identity(connection, name, schema))
     if NAMES - _tables_in(connection, schema):
-        with suppress(StoreReadOnly):  # an older store goes on working without them
-            _created(connection, name)
+        _created(connection, name)
     return place
 
 

@@ -6,10 +6,11 @@ on. Chunks come in by COPY.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import psycopg
 
@@ -33,9 +34,11 @@ _PUT_CHUNK = (
 )
 # Last in every transaction that writes, so that its lock is held for as long as a commit takes.
 _ANNOUNCE = (
-    "WITH counted AS (UPDATE ohlcache_store SET commits = commits + 1 RETURNING commits) "
-    "SELECT commits, pg_notify(?, commits::text) FROM counted"
+    "WITH counted AS (UPDATE ohlcache_store SET commits = commits + 1, mark = ? "
+    "RETURNING commits, mark) "
+    "SELECT commits, mark, pg_notify(?, commits || ' ' || mark) FROM counted"
 )
+_LAST_COMMIT = "SELECT commits, mark FROM ohlcache_store"
 _LOCK_NAME = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' ' || ?, 0))"
 
 
@@ -46,6 +49,22 @@ def _translated(sql: str) -> str:
 
 def _fetched(cursor: psycopg.Cursor[Any]) -> Iterator[Row]:
     yield from cursor.fetchall()
+
+
+class Commit(NamedTuple):
+    """A commit by its number and the mark that was drawn for it."""
+
+    number: int
+    mark: int
+
+    @staticmethod
+    def of(payload: str) -> Commit:
+        """That of an announcement."""
+        number, mark = payload.split()
+        return Commit(int(number), int(mark))
+
+
+NO_COMMIT: Final = Commit(-1, 0)
 
 
 class PostgresSession:
@@ -118,11 +137,17 @@ class PostgresSession:
 
     def announce(self, channel: str) -> None:
         """Count this transaction among the store's commits, and have every process hear of it."""
-        self._announced = self._connection.execute(_translated(_ANNOUNCE), (channel,))
+        mark = int.from_bytes(os.urandom(8)) >> 1
+        self._announced = self._connection.execute(_translated(_ANNOUNCE), (mark, channel))
 
-    def number(self) -> int:
-        """That of the commit, after it; 0 where none was announced."""
-        return 0 if self._announced is None else int((self._announced.fetchone() or (0,))[0])
+    def commit(self) -> Commit:
+        """The commit, after it; NO_COMMIT where none was announced."""
+        row = None if self._announced is None else self._announced.fetchone()
+        return NO_COMMIT if row is None else Commit(*row[:2])
+
+    def last_commit(self) -> Commit:
+        """The last commit of those that are seen here."""
+        return Commit(*next(self.rows(_LAST_COMMIT)))
 
     def _run_ahead(self) -> None:
         self._pipeline.enter_context(self._connection.pipeline())

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ohlcache.candles import OHLCV, Anchor, Block, Grid, Interval, IntervalSet, Timeframe
 from ohlcache.candles.quality import Findings, Offender
-from ohlcache.errors import ChunkError, StoreDamaged
+from ohlcache.errors import ChunkError, InvalidArgument, StoreDamaged
+from ohlcache.history.barred import Barred
 from ohlcache.history.chunks import BODY, RECENT, Piece, assemble
-from ohlcache.history.engine import Engine, Session
+from ohlcache.history.engine import Engine, Row, Session, Token
+from ohlcache.history.lineage import NEVER, Clock, read_clock
 from ohlcache.history.reports import SeriesInfo, SeriesKey
 from ohlcache.history.shared import ChunkTier, Lookup, Place
 
 _SERIES = (
     "SELECT id, venue, symbol, timeframe, zone, zone_offset, extras, revision, epoch FROM series"
 )
+_NO_EXTRAS = "[]"
 _BY_KEY = "WHERE venue = ? AND symbol = ? AND timeframe = ?"
 _ROWS_WORTH_A_HELPER = 300_000  # fewer are decoded sooner than a thread and a connection start
 
@@ -46,36 +48,67 @@ class Reading:
     """What can be read, all of one moment."""
 
     def __init__(
-        self, session: Session, engine: Engine | None = None, tier: ChunkTier | None = None
+        self,
+        session: Session,
+        engine: Engine | None = None,
+        tier: ChunkTier | None = None,
+        barred: Barred | None = None,
     ) -> None:
         """With an ``engine``, large reads take further sessions of it.
 
-        tier: where chunks are looked for before they are read from the database.
+        tier: where chunks are looked for before they are read from the database. barred: is told
+        of series that the catalogue leaves out.
         """
         self._session = session
         self._engine = engine
         self._tier = tier
+        self._barred = Barred() if barred is None else barred
 
-    def clock(self) -> tuple[int, int]:
-        """The store's revision and its number of deletions."""
-        revision, deletions = next(self._session.rows("SELECT revision, deletions FROM clock"))
-        return revision, deletions
+    def clock(self, known: Clock = NEVER) -> tuple[Clock, bool]:
+        """The store's clock; whether the store stands on what it was at a ``known`` one."""
+        has_lineage = self._engine is not None and not self._engine.is_incomplete
+        return read_clock(self._session, known, has_lineage=has_lineage)
+
+    def token(self, before: Token) -> Token:
+        """That of what is read here; ``before`` was taken before this reading began."""
+        return before if self._engine is None else self._engine.token_of(self._session, before)
 
     def all_series(self, after: int = -1) -> list[Series]:
-        """The catalogue, or what of it changed after a revision."""
+        """The catalogue, or what of it changed after a revision; without damaged rows."""
         # Not ordered by the database: SQLite would go through all series to save itself a sort.
         rows = self._session.rows(f"{_SERIES} WHERE revision > ?", after)
-        return sorted(map(_series, rows), key=lambda series: key_row(series.key))
+        if after < 0:
+            self._barred.clear()
+        return sorted(self._sound(rows), key=lambda series: key_row(series.key))
+
+    def _sound(self, rows: Iterable[Row]) -> Iterator[Series]:
+        """Without the series whose row is damaged: it bars them alone, not the whole store."""
+        for row in rows:
+            try:
+                yield _series(row)
+            except StoreDamaged as error:
+                self._barred.add(row[1:4], error)
+
+    def damaged_series(self) -> list[tuple[str, str]]:
+        """The series that the catalogue leaves out, each with what is wrong with its row."""
+        found = []
+        for row in self._session.rows(_SERIES):
+            try:
+                _series(row)
+            except StoreDamaged as error:
+                name = " ".join(row[1:4])
+                found.append((name, str(error).removeprefix(f"series {name}: ")))
+        return sorted(found)
 
     def series(self, key: SeriesKey) -> Series | None:
-        """One series, or None."""
+        """One series, or None. Raises StoreDamaged for a damaged row."""
         rows = self._session.rows(f"{_SERIES} {_BY_KEY}", *key_row(key))
         return next(map(_series, rows), None)
 
     def series_of(self, venue: str, symbol: str) -> list[Series]:
-        """All series of a symbol."""
+        """All series of a symbol; without damaged rows."""
         rows = self._session.rows(f"{_SERIES} WHERE venue = ? AND symbol = ?", venue, symbol)
-        return [_series(row) for row in rows]
+        return list(self._sound(rows))
 
     def locked_series(self, key: SeriesKey) -> Series | None:
         """One series, which no other writer changes until the transaction ends."""
@@ -120,9 +153,9 @@ class Reading:
     def places(self, series: Series, start: int, end: int, after: int = -1) -> list[Place]:
         """The same layers, in the same order, with what tells their content."""
         rows = self._session.rows(
-            "SELECT start, layer, revision, length(data), substr(data, length(data) - 3) "
-            "FROM chunk WHERE series = ? AND start >= ? AND start < ? AND revision > ? "
-            "ORDER BY start, layer",
+            "SELECT start, layer, first, last, rows, revision, length(data), "
+            "substr(data, length(data) - 3) FROM chunk WHERE series = ? AND start >= ? "
+            "AND start < ? AND revision > ? ORDER BY start, layer",
             series.id,
             start,
             end,
@@ -135,20 +168,28 @@ class Reading:
 
         Raises StoreDamaged, which names series and range, where a chunk fails its checksum.
         """
-        pieces = self.pieces(series, start, end, after)
         try:
-            rows = sum(piece.rows for piece in pieces)
-            with self._helpers(rows // _ROWS_WORTH_A_HELPER) as helpers:
-                readers = [partial(one.chunks, series, after=after) for one in (self, *helpers)]
-                if self._tier is None or all(piece.layer == RECENT for piece in pieces):
+            if self._tier is None:
+                pieces = self.pieces(series, start, end, after)
+                with self._readers(series, pieces, after) as readers:
                     return assemble(pieces, readers, series.names)
-                lookup = Lookup(self._tier, series.id, self.places(series, start, end, after))
-                return lookup.assemble(pieces, readers, series.names)
+            places = self.places(series, start, end, after)
+            with self._readers(series, places, after) as readers:
+                return Lookup(self._tier, series.id, places).assemble(readers, series.names)
         except ChunkError as error:
             raise StoreDamaged(
                 f"series {series.key}: {error} (verify says where; repair it from its source, or "
                 "delete the range and import it)"
             ) from error
+
+    @contextmanager
+    def _readers(
+        self, series: Series, layers: Sequence[Piece | Place], after: int
+    ) -> Iterator[list[partial[Iterator[bytes]]]]:
+        """As many as it is worth having for so many rows; the first is this one."""
+        rows = sum(layer.rows for layer in layers)
+        with self._helpers(rows // _ROWS_WORTH_A_HELPER) as helpers:
+            yield [partial(one.chunks, series, after=after) for one in (self, *helpers)]
 
     @contextmanager
     def _helpers(self, wanted: int) -> Iterator[list[Reading]]:
@@ -161,7 +202,9 @@ class Reading:
             yield [Reading(session) for session in sessions if self._is_of_this_moment(session)]
 
     def _is_of_this_moment(self, session: Session) -> bool:
-        return session is self._session or Reading(session).clock() == self.clock()
+        if session is self._session:
+            return True
+        return Reading(session, self._engine).clock() == self.clock()
 
     def info(self, series: Series) -> SeriesInfo:
         """Rows, range and size of a series."""
@@ -214,11 +257,38 @@ class Reading:
         return Findings(counts, tuple(Offender(*row) for row in rows[:10]))
 
 
-def _series(row: tuple[Any, ...]) -> Series:
+def _series(row: Row) -> Series:
     id_, venue, symbol, timeframe, zone, offset, extras, revision, epoch = row
-    key = SeriesKey(venue, symbol, Timeframe.parse(timeframe))
-    names = (*OHLCV, *json.loads(extras))
-    return Series(id_, key, Anchor(zone, offset), names, revision, epoch)
+    try:
+        key = SeriesKey(venue, symbol, Timeframe.parse(timeframe))
+        names = OHLCV if extras == _NO_EXTRAS else _names(extras)
+        return Series(id_, key, Anchor(zone, offset), names, revision, epoch)
+    except InvalidArgument as error:
+        raise _damaged_row(f"series {venue} {symbol} {timeframe}", error) from error
+
+
+def described(what: str, extras: str, zone: str, offset: int) -> tuple[tuple[str, ...], Anchor]:
+    """The columns and the anchor of a series, as they are stored. Raises StoreDamaged."""
+    try:
+        return _names(extras), Anchor(zone, offset)
+    except InvalidArgument as error:
+        raise _damaged_row(what, error) from error
+
+
+def _names(extras: str) -> tuple[str, ...]:
+    try:
+        names = json.loads(extras)
+    except json.JSONDecodeError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidArgument(f"extras is {extras!r}, not a JSON list of names")
+    return (*OHLCV, *names)
+
+
+def _damaged_row(what: str, fault: InvalidArgument) -> StoreDamaged:
+    return StoreDamaged(
+        f"{what}: its row in the store is damaged ({fault}): restore the store from a copy"
+    )
 
 
 def key_row(key: SeriesKey) -> tuple[str, str, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 from ohlcache.candles import Interval, IntervalSet, to_iso
@@ -14,12 +16,14 @@ from ohlcache.history.chunks import Piece
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.ingest import ingest
 from ohlcache.history.nearer import Nearer
+from ohlcache.history.past.lost import Damaged, damaged_records
 from ohlcache.history.reading import Series
 from ohlcache.history.reports import Problem, RepairReport
 from ohlcache.history.store import Store
 from ohlcache.history.verify import Progress, Verification, verify
 
 _Range = tuple[str, Interval]
+_Step = Callable[[], None]
 
 
 def repair(
@@ -29,52 +33,104 @@ def repair(
 
     Series lack what was never fetched between their first and their last candle, and rows that the
     venue once gave in a form that cannot be a candle. What somebody else changed meanwhile is left
-    to them.
+    to them. A chunk that the venue's candles prove to be what stood there is put back as it was;
+    otherwise what stood there before is lost.
 
-    What cannot be mended stays as it is and is listed: all of it without a source, and a chunk
+    Earlier values that are damaged nobody can give again: they are marked as lost, with or without
+    a source.
+
+    What cannot be mended stays as it is and is listed: damaged chunks without a source, and a chunk
     for which the source fails or has fewer candles than were stored.
 
-    progress: told of series verified and ranges fetched; how many these are is known in the end.
+    progress: told of steps done, and of how many: each series verified, each one marked, each range
+        fetched, and the check of the result. How many there are is known when all are verified.
     """
-    found = verify(store, nearer, progress)
-    if fetcher is None:
-        return RepairReport((), (), tuple(found.problems))
-    mending = _Mending(store, fetcher, found.series, progress)
-    mending.replace_damaged(found)
-    mending.fill_missing()
-    problems = verify(store, nearer).problems if mending.steps else found.problems
+
+    def tell(done: int, total: int) -> None:
+        if progress is not None:
+            progress(done, total)
+
+    found = verify(store, nearer, lambda done, total: tell(done, total + 1))
+    done = _Done()
+    steps = [*_marking(store, found, done)]
+    if fetcher is not None:
+        steps += _Mending(store, fetcher, done).steps(found)
+    total = found.series + len(steps) + 1
+    for number, step in enumerate(steps, found.series + 1):
+        step()
+        tell(number, total)
+    problems = verify(store, nearer).problems if steps else found.problems
+    tell(total, total)
     return RepairReport(
-        tuple(mending.refetched), tuple(mending.filled), (*problems, *mending.failures)
+        tuple(done.refetched),
+        tuple(done.filled),
+        (*problems, *done.failures),
+        tuple(done.lost),
     )
 
 
-class _Mending:
-    """The ranges that were fetched so far, and what went wrong."""
+@dataclass
+class _Done:
+    """The ranges that were fetched or given up so far, and what went wrong."""
 
-    def __init__(
-        self, store: Store, fetcher: Fetcher, verified: int, progress: Progress | None
-    ) -> None:
-        self.refetched: list[_Range] = []
-        self.filled: list[_Range] = []
-        self.failures: list[Problem] = []
+    refetched: list[_Range] = field(default_factory=list)
+    filled: list[_Range] = field(default_factory=list)
+    lost: list[_Range] = field(default_factory=list)
+    failures: list[Problem] = field(default_factory=list)
+
+    def lose(self, series: Series, ranges: Iterable[Interval]) -> None:
+        """Note that what stood there before is lost."""
+        self.lost += [(str(series.key), range_) for range_ in ranges]
+
+    @contextmanager
+    def failing(self, series: Series, range_: Interval | None) -> Iterator[None]:
+        """Note an error of a step."""
+        try:
+            yield
+        except OhlcacheError as error:
+            self.failures.append(Problem(str(series.key), range_, str(error)))
+
+
+def _marking(store: Store, found: Verification, done: _Done) -> Iterator[_Step]:
+    """Marking damaged earlier values as lost: one step for each series that has some."""
+
+    def mark(series: Series, damaged: list[Damaged]) -> None:
+        with done.failing(series, None):
+            store.mark_lost(series, damaged)
+            done.lose(series, [record.range for record in damaged])
+
+    names = {problem.series for problem in found.problems}
+    with store.reading() as reading:
+        catalogue = reading.all_series()
+    for series in catalogue:
+        if str(series.key) in names:
+            with store.session() as session:
+                damaged = damaged_records(session, series)
+            if damaged:
+                yield partial(mark, series, damaged)
+
+
+class _Mending:
+    """Fetching what is damaged or missing."""
+
+    def __init__(self, store: Store, fetcher: Fetcher, done: _Done) -> None:
         self._store = store
         self._fetcher = fetcher
-        self.steps = 0  # ranges that were asked for
-        self._verified = verified
-        self._total = verified
-        self._progress = progress
+        self._done = done
 
-    def replace_damaged(self, found: Verification) -> None:
-        damaged = [one for one in _by_window(found) if self._is_fetched(one[0])]
-        self._total += len(damaged)
-        for series, layers in damaged:
-            first, last = min(one.first for one in layers), max(one.last for one in layers)
-            range_ = Interval(first, series.grid.next(last))
-            with self._step(series, range_):
-                if self._replace(series, layers, range_):
-                    self.refetched.append((str(series.key), range_))
+    def steps(self, found: Verification) -> list[_Step]:
+        """What is to be done, one range each, the damaged ones first."""
+        return [*self._replacing(found), *self._filling()]
 
-    def fill_missing(self) -> None:
+    def _replacing(self, found: Verification) -> Iterator[_Step]:
+        for series, layers in _by_window(found):
+            if self._is_fetched(series):
+                first, last = min(one.first for one in layers), max(one.last for one in layers)
+                range_ = Interval(first, series.grid.next(last))
+                replace = partial(self._replace, layers)
+                yield partial(self._do, replace, series, range_, self._done.refetched)
+
+    def _filling(self) -> Iterator[_Step]:
         with self._store.reading() as reading:
             catalogue = [series for series in reading.all_series() if self._is_fetched(series)]
             lacking = [
@@ -83,10 +139,11 @@ class _Mending:
             ]
             refused = [(series, reading.refused_times(series)) for series in catalogue]
         for series, ranges in lacking:
-            self._fill(series, ranges, self._fetch_new)
+            for range_ in ranges:
+                yield partial(self._do, self._fetch_new, series, range_, self._done.filled)
         for series, times in refused:
-            ranges = normalise((time, series.grid.next(time)) for time in times)
-            self._fill(series, ranges, self._fetch_again)
+            for range_ in normalise((time, series.grid.next(time)) for time in times):
+                yield partial(self._do, self._fetch_again, series, range_, self._done.filled)
 
     def _is_fetched(self, series: Series) -> bool:
         source = self._fetcher.source
@@ -99,16 +156,19 @@ class _Mending:
         if not coverage:
             return ()
         holes = difference([(coverage[0].start, coverage[-1].end)], coverage)
-        return self._fetcher.missing(series.key, series.grid, holes)
+        return self._fetcher.missing(series.key, series.grid, holes, self._fetcher.source.now())
 
-    def _fill(
-        self, series: Series, ranges: IntervalSet, fetch: Callable[[Series, Interval], bool]
+    def _do(
+        self,
+        mend: Callable[[Series, Interval], bool],
+        series: Series,
+        range_: Interval,
+        mended: list[_Range],
     ) -> None:
-        self._total += len(ranges)
-        for range_ in ranges:
-            with self._step(series, range_):
-                if fetch(series, range_):
-                    self.filled.append((str(series.key), range_))
+        """Mend a range: it is added to those that were ``mended``, or to the failures."""
+        with self._done.failing(series, range_):
+            if mend(series, range_):
+                mended.append((str(series.key), range_))
 
     def _fetch_new(self, series: Series, range_: Interval) -> bool:
         pages = self._fetcher.request(series.key, series.grid, (range_,))
@@ -120,17 +180,7 @@ class _Mending:
         now = self._fetcher.source.now()
         return ingest(self._store, series.key, rows, closed_until=now).added > 0
 
-    @contextmanager
-    def _step(self, series: Series, range_: Interval) -> Iterator[None]:
-        try:
-            yield
-        except OhlcacheError as error:
-            self.failures.append(Problem(str(series.key), range_, str(error)))
-        self.steps += 1
-        if self._progress is not None:
-            self._progress(self._verified + self.steps, self._total)
-
-    def _replace(self, series: Series, layers: list[Piece], range_: Interval) -> bool:
+    def _replace(self, layers: list[Piece], series: Series, range_: Interval) -> bool:
         # The new rows are at hand before the damaged ones are dropped.
         fetched = self._fetcher.fetch(series.key, series.grid, range_)
         rows = inspect(fetched, series.grid, self._fetcher.source.now()).block
@@ -142,7 +192,9 @@ class _Mending:
                     f"{to_iso(series.grid.next(layer.last))}, where {layer.rows} were stored: "
                     "nothing was changed"
                 )
-        return self._store.replace(series, layers, rows)
+        lost = self._store.replace(series, layers, rows)
+        self._done.lose(series, lost or ())
+        return lost is not None
 
 
 def _by_window(found: Verification) -> Iterator[tuple[Series, list[Piece]]]:

@@ -99,12 +99,14 @@ class VerifyReport:
 class RepairReport:
     """What a repair did, each by series and range in ms, and problems that it could not mend.
 
-    ``refetched`` was damaged, ``filled`` was missing.
+    ``refetched`` was damaged, ``filled`` was missing. ``lost`` are ranges with earlier values that
+    were damaged and that nobody can give again: reading them as of then says so.
     """
 
     refetched: tuple[tuple[str, Interval], ...]
     filled: tuple[tuple[str, Interval], ...]
     remaining: tuple[Problem, ...]
+    lost: tuple[tuple[str, Interval], ...] = ()
 
     @property
     def ok(self) -> bool:

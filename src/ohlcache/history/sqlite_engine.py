@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ class SQLiteEngine:
     def __init__(self, path: Path, busy_seconds: float) -> None:
         """Raises the StoreErrors that ``ohlcache.sqlite.Database`` does."""
         self.path = path
-        self.losses = 0
+        self.is_incomplete = False
         self.name = f"store {path}"
         self._database = Database(path, busy_seconds, _SCHEMA)
         self._complete()
@@ -125,13 +125,24 @@ class SQLiteEngine:
             found = {name for (name,) in session.rows("SELECT name FROM sqlite_master")}
             ((version,),) = session.rows("PRAGMA user_version")
         if version < _VERSION or not found >= NAMES:
-            with suppress(StoreReadOnly), self.writing() as session:
-                add_tables(session)
-                session.run(f"PRAGMA user_version = {_VERSION}")
+            try:
+                with self.writing() as session:
+                    add_tables(session)
+                    session.run(f"PRAGMA user_version = {_VERSION}")
+            except StoreReadOnly:
+                self.is_incomplete = True
 
     def token(self) -> Token:
         """See Engine; costs a few microseconds."""
         return self._database.token()
+
+    def token_at_hand(self) -> Token:
+        """See Engine: it is always."""
+        return self._database.token()
+
+    def token_of(self, session: Session, before: Hashable) -> Hashable:  # noqa: ARG002
+        """See Engine: all connections lead to one file."""
+        return before
 
     @contextmanager
     def reading(self) -> Iterator[SQLiteSession]:

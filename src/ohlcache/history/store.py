@@ -14,11 +14,14 @@ from ohlcache.candles import Anchor, Block, IntervalSet
 from ohlcache.candles.interval import difference
 from ohlcache.candles.quality import Offender
 from ohlcache.errors import StoreLocked
+from ohlcache.history.barred import Barred
 from ohlcache.history.chunks import Piece
 from ohlcache.history.engine import Engine, Session, Token
 from ohlcache.history.metadata import cover_never_traded, replace_properties, stored_properties
+from ohlcache.history.past.lost import Damaged, mark_lost
 from ohlcache.history.past.recording import FOR_EVER, Keeping
 from ohlcache.history.past.snapshots import Snapshot, delete_snapshot, take_snapshot
+from ohlcache.history.past.stamping import close, lock_clock
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.shared import ChunkTier
@@ -70,6 +73,7 @@ class Store:
         self._keeping = keeping
         self.chunks = chunks
         self.leases = Leases(engine)
+        self.barred = Barred()
         self.deadlocks = 0  # after which a write was repeated
 
     @property
@@ -78,19 +82,23 @@ class Store:
         return self._engine.name
 
     @property
-    def losses(self) -> int:
-        """How often the database was seen to have gone back to an earlier state."""
-        return self._engine.losses
+    def remembers(self) -> bool:
+        """Whether it keeps earlier states: not an older store that cannot be written."""
+        return not self._engine.is_incomplete
 
     def token(self) -> Token:
         """Changes with every commit, by whichever process; costs a few microseconds."""
         return self._engine.token()
 
+    def token_at_hand(self) -> Token | None:
+        """The same without waiting for anything; None where the database has to be asked."""
+        return self._engine.token_at_hand()
+
     @contextmanager
     def reading(self) -> Iterator[Reading]:
         """Everything read through it is of one moment."""
         with self._engine.reading() as session:
-            yield Reading(session, self._engine, self.chunks)
+            yield Reading(session, self._engine, self.chunks, self.barred)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -98,11 +106,20 @@ class Store:
         with self._engine.reading() as session:
             yield session
 
+    def now(self, session: Session) -> int:
+        """Milliseconds since the epoch, by the clock that writes are stamped with."""
+        return self._keeping.now(session)
+
+    def close_past(self, at: int) -> None:
+        """Let no write to come bear a time up to this one (ms)."""
+        with self._engine.writing() as session:
+            close(session, at)
+
     @_again_after_deadlock
     def snapshot(self, name: str) -> Snapshot:
         """Name the present state of all series. Raises InvalidArgument for a name in use."""
         with self._engine.writing() as session:
-            return take_snapshot(session, name, self._keeping.clock())
+            return take_snapshot(session, name, self._keeping.now(session))
 
     def delete_snapshot(self, name: str) -> None:
         """Forget a snapshot. Raises UnknownSnapshot."""
@@ -164,21 +181,27 @@ class Store:
             return writing.remove_range(series, start, end)
 
     @_again_after_deadlock
-    def replace(self, found: Series, layers: list[Piece], block: Block) -> bool:
+    def replace(self, found: Series, layers: list[Piece], block: Block) -> IntervalSet | None:
         """Put inspected rows in the place of damaged layers of one window, in one transaction.
 
-        Whether they were replaced: not if somebody wrote or removed them since the series was as
-        it was ``found``.
+        Returns the ranges in which it is lost what stood there. None: nothing was replaced, since
+        somebody wrote or removed them after the series was as it was ``found``.
         """
         with self._engine.writing() as session:
             writing = Writing(session, self._keeping)
             series = writing.known_series(found.key)
             if series is None or series.anchor != found.anchor:
-                return False
+                return None
             if not writing.holds_unchanged(series, layers, found.revision):
-                return False
-            writing.replace(writing.series(found.key, found.anchor, block.names), layers, block)
-            return True
+                return None
+            return writing.replace(series, layers, block)
+
+    @_again_after_deadlock
+    def mark_lost(self, series: Series, damaged: list[Damaged]) -> None:
+        """Mark damaged earlier values of a series as lost, in one transaction."""
+        with self._engine.writing() as session:
+            lock_clock(session)
+            mark_lost(session, series, damaged)
 
     def metadata(self, venue: str, symbol: str) -> dict[str, Any]:
         """The properties of a symbol; empty where none were set."""
@@ -210,7 +233,11 @@ class Store:
 
     def numbers(self) -> dict[str, int]:
         """Plain numbers of the database's connections and of our writes to it."""
-        return {**self._engine.numbers(), "deadlocks": self.deadlocks}
+        return {
+            **self._engine.numbers(),
+            "deadlocks": self.deadlocks,
+            "damaged_series": len(self.barred),
+        }
 
     def close(self) -> None:
         """Close all connections."""

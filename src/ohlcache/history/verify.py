@@ -1,6 +1,6 @@
 """Checking every chunk of a store: checksum, order, grid, coverage, and what looks suspicious.
 
-What nearer tiers hold of it is compared with it.
+What nearer tiers hold of it is compared with it. The small tables are checked against each other.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ohlcache.candles import Block, Interval, IntervalSet, to_iso
+from ohlcache.candles import Block, Grid, Interval, IntervalSet, Timeframe, to_iso
 from ohlcache.candles.codec import decode
 from ohlcache.candles.interval import covers, normalise
 from ohlcache.candles.merge import merge
 from ohlcache.candles.quality import Findings, flag
 from ohlcache.errors import ChunkError
 from ohlcache.history.chunks import Piece, window, window_length
+from ohlcache.history.metadata import faults_of_properties
 from ohlcache.history.nearer import Nearer
 from ohlcache.history.past.checking import faults_of_the_past
+from ohlcache.history.past.snapshots import faults_of_snapshots
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import Problem, SeriesKey, VerifyReport
 from ohlcache.history.store import Store
+
+_ANCHORS_DIFFER_BY = Timeframe.parse("15m")  # or a multiple of it
 
 Progress = Callable[[int, int], None]  # series done, of how many
 
@@ -61,12 +65,17 @@ def verify(store: Store, nearer: Nearer, progress: Progress | None = None) -> Ve
     found.problems += [Problem("store", None, message) for message in store.check_database()]
     with store.reading() as reading:
         catalogue = reading.all_series()
+        found.problems += [Problem(name, None, why) for name, why in reading.damaged_series()]
+    with store.session() as session:
+        found.problems += [Problem(name, None, why) for name, why in faults_of_properties(session)]
+        if store.remembers:
+            found.problems += [Problem("store", None, why) for why in faults_of_snapshots(session)]
     for series in catalogue:
         with store.reading() as reading:
             current = reading.series(series.key)
             if current is not None:
                 _check_series(current, reading, nearer, found)
-        if current is not None:
+        if current is not None and store.remembers:
             with store.session() as session:
                 for range_, fault in faults_of_the_past(session, current):
                     found.problems.append(Problem(str(series.key), range_, fault))
@@ -81,6 +90,7 @@ def _check_series(series: Series, reading: Reading, nearer: Nearer, found: Verif
     coverage = reading.coverage(series)
     if coverage != normalise(coverage):
         found.problems.append(Problem(name, None, "coverage overlaps or is out of order"))
+    found.problems += _off_grid(series, coverage)
     flagged = Findings()
     before: int | None = None
     for start, layers in _windows(series, reading, found):
@@ -100,6 +110,23 @@ def _check_series(series: Series, reading: Reading, nearer: Nearer, found: Verif
     refused = reading.refused(series)
     if refused.counts:
         found.refused[name] = refused
+
+
+def _off_grid(series: Series, coverage: IntervalSet) -> Iterator[Problem]:
+    """Covered ranges that do not go from open time to open time."""
+    grid = series.grid
+    if grid.timeframe.is_daily_or_longer:
+        # What was covered before the series was given another anchor stays as it was.
+        grid = Grid(_ANCHORS_DIFFER_BY)
+    edges = np.array(coverage, np.int64).reshape(-1, 2)
+    for row in np.flatnonzero(~grid.contains(edges.ravel()).reshape(-1, 2).all(axis=1)):
+        range_ = coverage[row]
+        yield Problem(
+            str(series.key),
+            range_,
+            f"coverage of {to_iso(range_.start)} to {to_iso(range_.end)} is off the grid: delete "
+            "the range and fetch or import it again",
+        )
 
 
 def _windows(

@@ -20,6 +20,7 @@ from ohlcache.drive import Walk
 from ohlcache.errors import FetchError, UnknownSymbol, UnsupportedBySource
 from ohlcache.history.arguments import filled_range
 from ohlcache.history.derive import bases, complete_buckets, derived_grid, in_order
+from ohlcache.history.engine import Token
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.holder import Holder
 from ohlcache.history.past.reader import PastReader
@@ -30,6 +31,9 @@ from ohlcache.history.symbols import Symbols
 from ohlcache.sources.protocol import OffersBySymbol
 
 _MOST_ROUNDS = 50  # of fetching for one read; a source that never settles must not hang a caller
+
+
+_Derived = tuple[int, int, int, Grid, Interval]  # setbacks, series, revision, and of what
 
 
 class Request(NamedTuple):
@@ -79,16 +83,19 @@ class Reader:
         self._fetcher = fetcher
         self._symbols = symbols
         self._clock = clock
-        self._past = PastReader(store, holder, clock)
+        self._past = PastReader(store, holder)
         self.most_derived_bytes = most_derived_bytes
         self.on_miss: Callable[[Request], None] | None = None  # told of what memory did not answer
-        self._derived: dict[tuple[int, int, Grid, Interval], Block] = {}
+        self._derived: dict[_Derived, Block] = {}
 
-    def hit(self, request: Request) -> Block | None:
-        """The answer when memory holds all of it, without anything that blocks."""
+    def hit(self, request: Request, token: Token) -> Block | None:
+        """The answer when memory holds all of it, without anything that blocks.
+
+        token: of the store, now.
+        """
         if request.start is None or request.end is None or request.as_of is not None:
             return None
-        rows = self._holder.hit(request.key, request.start, request.end)
+        rows = self._holder.hit(request.key, request.start, request.end, token)
         if rows is not None:
             self.counts["hits"] += 1
         return rows
@@ -132,8 +139,11 @@ class Reader:
         catalogue = self._holder.catalogue()
         base_series = bases(key, self._holder.series_of(key.venue, key.symbol))
         stored = catalogue.get(key)
+        if stored is None:
+            self._store.barred.check(key)
         may_fetch = request.fetch and self._is_source_of(key)
         if stored is None and not base_series and not may_fetch:
+            self._store.barred.check_symbol(key)
             raise unknown_series(key, catalogue)
         grid = stored.grid if stored else _new_grid(key, base_series)
         base_series = [base for base in base_series if divides(base.grid, grid)]
@@ -150,7 +160,7 @@ class Reader:
         derived, wanted = self._derive(wanted, grid, base_series)
         if derived:
             rows = in_order([rows, *derived]).frozen()
-        fetches = self._fetches(key, grid, wanted, base_series) if may_fetch else []
+        fetches = self._fetches(key, grid, wanted, base_series, now) if may_fetch else []
         return _Answer(rows, fetches)
 
     def _is_source_of(self, key: SeriesKey) -> bool:
@@ -172,36 +182,48 @@ class Reader:
         self, wanted: IntervalSet, grid: Grid, base_series: list[Series]
     ) -> tuple[list[Block], IntervalSet]:
         """Candles in ``wanted`` that finer series give, and what of it is left."""
-        derived = []
+        derived: list[Block] = []
         for base in base_series:
             if not wanted:
                 break
             with self._store.reading() as reading:
                 coverage = reading.coverage(base)
-            for bucket in complete_buckets(grid, wanted, coverage):
-                made = self._made(base, grid, bucket)
-                if made is not None:
-                    derived.append(made)
-                    wanted = difference(wanted, [bucket])
+            made = self._made(base, grid, complete_buckets(grid, wanted, coverage))
+            derived += made.values()
+            wanted = difference(wanted, made)
         return derived, wanted
 
-    def _made(self, base: Series, grid: Grid, bucket: Interval) -> Block | None:
-        """Candles of a range made from a finer series; the last ones made are kept.
+    def _made(self, base: Series, grid: Grid, buckets: IntervalSet) -> dict[Interval, Block]:
+        """Candles of ranges made from a finer series, all of one moment; the last ones are kept.
 
-        None when the finer series has lost a part of the range since its coverage was read.
+        Ranges of which the finer series has lost a part since its coverage was read are left out.
         """
-        known = (base.id, base.revision, grid, bucket)
-        rows = self._derived.get(known)
+        kept = {bucket: self._derived.get(self._name(base, grid, bucket)) for bucket in buckets}
+        made = {bucket: rows for bucket, rows in kept.items() if rows is not None}
+        if len(made) == len(kept):
+            return made
+        loaded = self._holder.load_all(base.key, buckets)
+        if loaded is None:
+            return {}
+        held, blocks = loaded
+        return {
+            bucket: self._resampled(held.series, finer, grid, bucket)
+            for bucket, finer in zip(buckets, blocks, strict=True)
+            if covers(held.coverage, *bucket)
+        }
+
+    def _resampled(self, base: Series, finer: Block, grid: Grid, bucket: Interval) -> Block:
+        name = self._name(base, grid, bucket)
+        rows = self._derived.get(name)
         if rows is None:
-            loaded = self._holder.load(base.key, *bucket)
-            if loaded is None or not covers(loaded[0].coverage, *bucket):
-                return None
-            finer = loaded[1]
             rows = resample(finer, base.grid, grid, covered=(bucket,), incomplete="drop").block
-            self._derived[known] = rows
+            self._derived[name] = rows
             while self.derived_bytes > self.most_derived_bytes:
                 self._derived.pop(next(iter(self._derived)), None)
         return rows
+
+    def _name(self, base: Series, grid: Grid, bucket: Interval) -> _Derived:
+        return self._holder.setbacks, base.id, base.revision, grid, bucket
 
     def drop_derived(self, nbytes: int) -> int:
         """Let go of so many bytes of candles made from finer ones; how many it were."""
@@ -219,7 +241,7 @@ class Reader:
         return sum(rows.nbytes for rows in list(self._derived.values()))
 
     def _fetches(
-        self, key: SeriesKey, grid: Grid, wanted: IntervalSet, base_series: list[Series]
+        self, key: SeriesKey, grid: Grid, wanted: IntervalSet, base_series: list[Series], now: int
     ) -> list[_Fetch]:
         """What has to be asked of the source: the timeframe itself, or one it can be made from."""
         assert self._fetcher is not None
@@ -228,31 +250,32 @@ class Reader:
         if isinstance(source, OffersBySymbol):
             offered = source.timeframes_of(key.symbol)
         if offered is None or str(key.timeframe) in offered:
-            return self._fetch(key, grid, wanted)
+            return self._fetch(key, grid, wanted, now)
         for base in base_series:
             if str(base.key.timeframe) in offered:
                 with self._store.reading() as reading:
                     lacking = difference(wanted, reading.coverage(base))
-                return self._fetch(base.key, base.grid, lacking)
+                return self._fetch(base.key, base.grid, lacking, now)
         # Nothing finer is stored: the longest that the source offers takes the fewest requests.
         for timeframe in sorted(map(Timeframe.parse, offered), key=_length, reverse=True):
             base_grid = Grid(timeframe)
             if divides(base_grid, grid):
-                return self._fetch(SeriesKey(key.venue, key.symbol, timeframe), base_grid, wanted)
+                base_key = SeriesKey(key.venue, key.symbol, timeframe)
+                return self._fetch(base_key, base_grid, wanted, now)
         if isinstance(source, OffersBySymbol):
-            return self._fetch(key, grid, wanted)
+            return self._fetch(key, grid, wanted, now)
         raise UnsupportedBySource(
             f"timeframe {key.timeframe} is not offered by {key.venue}: use one of "
             f"{', '.join(sorted(offered))}"
         )
 
-    def _fetch(self, key: SeriesKey, grid: Grid, wanted: IntervalSet) -> list[_Fetch]:
+    def _fetch(self, key: SeriesKey, grid: Grid, wanted: IntervalSet, now: int) -> list[_Fetch]:
         assert self._fetcher is not None
         listing = self._symbols.listing(key.venue, key.symbol)
         never_traded = listing.never_traded(grid, wanted)
         if never_traded:
             self._store.cover_never_traded(key, grid.anchor, never_traded)
-        missing = self._fetcher.missing(key, grid, listing.traded(grid, wanted))
+        missing = self._fetcher.missing(key, grid, listing.traded(grid, wanted), now)
         return [_Fetch(key, grid, missing)] if missing else []
 
 

@@ -28,11 +28,14 @@ from ohlcache.history.chunks import (
     encode_layers,
     split,
     window,
+    window_length,
 )
 from ohlcache.history.covering import Covering
 from ohlcache.history.engine import Session
+from ohlcache.history.lineage import mark_revision
 from ohlcache.history.past.earlier import Earlier, spanning, standing
 from ohlcache.history.past.recording import FOR_EVER, Keeping, Recording
+from ohlcache.history.proving import proven
 from ohlcache.history.reading import Reading, Series, key_row
 from ohlcache.history.reports import SeriesKey
 
@@ -80,6 +83,7 @@ class Writing:
         self._session = session
         self._read = Reading(session)
         self._given: int | None = None
+        self._has_advanced = False
         self._past = Recording(session, keeping)
         self._coverage = Covering(session, self._past)
         self.has_new_columns = False
@@ -91,6 +95,13 @@ class Writing:
             ((revision,),) = self._session.rows(clock)
             self._given = revision + 1
         return self._given
+
+    def _advance(self) -> None:
+        """Put the clock on the revision of this write, once."""
+        if not self._has_advanced:
+            self._session.run("UPDATE clock SET revision = ?", self._revision)
+            mark_revision(self._session, self._revision)
+            self._has_advanced = True
 
     def known_series(self, key: SeriesKey) -> Series | None:
         """A series to be changed, or None."""
@@ -137,7 +148,7 @@ class Writing:
             self._revision,
             found.id,
         )
-        self._session.run("UPDATE clock SET revision = ?", self._revision)
+        self._advance()
         self._past.creation()
         return replace(found, revision=self._revision, epoch=self._revision)
 
@@ -154,7 +165,9 @@ class Writing:
 
     def rows(self, series: Series, block: Block) -> Changed:
         """Merge rows into the windows they fall into."""
-        return self._merge(series, block, self._live_rows_from(series, block))
+        live = self._live_rows_from(series, block)
+        self._past.live_additions(block.times[np.searchsorted(block.times, live) :])
+        return self._merge(series, block, live)
 
     def _merge(self, series: Series, block: Block, live: int) -> Changed:
         """The same, with a record of what stood at the open times before ``live``."""
@@ -269,7 +282,7 @@ class Writing:
 
     def touch(self, series: Series, *, removed: bool = False) -> None:
         """Give the series the new revision, which tells every reader that it changed."""
-        self._session.run("UPDATE clock SET revision = ?", self._revision)
+        self._advance()
         self._session.run("UPDATE series SET revision = ? WHERE id = ?", self._revision, series.id)
         if removed:
             self._session.run("UPDATE series SET epoch = ? WHERE id = ?", self._revision, series.id)
@@ -279,9 +292,9 @@ class Writing:
         """Remove a series with all that belongs to it; the number of its rows."""
         rows = self._read.info(series).rows
         # The clock first: with the series go its records, which others forget under the clock.
-        self._session.run(
-            "UPDATE clock SET revision = ?, deletions = deletions + 1", self._revision
-        )
+        self._advance()
+        self._session.run("UPDATE clock SET deletions = deletions + 1")
+        self._past.deletion(series, self._revision)
         self._session.run("DELETE FROM series WHERE id = ?", series.id)
         return rows
 
@@ -290,13 +303,14 @@ class Writing:
         low = _BEGINNING if start is None else start
         high = _END if end is None else end
         removed = 0
-        records: list[Earlier] = []
+        records: list[tuple[Interval, Earlier]] = []
         pieces = self._read.pieces(series, window(series.key.timeframe, low), high)
         for window_start, layers in groupby(pieces, key=lambda piece: piece.start):
             here = list(layers)
+            span = Interval(window_start, window_start + window_length(series.key.timeframe))
             if all(low <= piece.first and piece.last < high for piece in here):
                 removed += sum(piece.rows for piece in here)
-                records.append(self._standing(series, here))
+                records.append((span, self._standing(series, here)))
                 for piece in here:
                     self.forget(series, window_start, piece.layer)
                 continue
@@ -306,7 +320,7 @@ class Writing:
             if keep.all():
                 continue
             gone = rows.between(low, high)
-            records.append(standing(int(gone.times[0]), int(gone.times[-1]) + 1, gone))
+            records.append((span, standing(int(gone.times[0]), int(gone.times[-1]) + 1, gone)))
             for layer in (BODY, RECENT):
                 self.forget(series, window_start, layer)
             if keep.any():
@@ -340,11 +354,32 @@ class Writing:
         written = self._read.pieces(series, start, start + 1, after=revision)
         return {*self._read.pieces(series, start, start + 1)} - {*written} >= {*layers}
 
-    def replace(self, series: Series, layers: list[Piece], block: Block) -> None:
-        """Put rows in the place of damaged layers of a window; its coverage stays as it is."""
+    def replace(self, series: Series, layers: list[Piece], block: Block) -> IntervalSet:
+        """Put rows in the place of damaged layers of a window; its coverage stays as it is.
+
+        A layer that the rows prove to have held is put back as it was: nothing has changed. Of the
+        others it is recorded that what stood there is lost; their range is returned.
+        """
+        others = self._not_put_back(series, layers, block)
+        lost = self._replace_lost(series, others, block) if others else ()
+        self.touch(series, removed=True)
+        return lost
+
+    def _not_put_back(self, series: Series, layers: list[Piece], block: Block) -> list[Piece]:
+        window_of = (series, layers[0].start, layers[0].start + 1)
+        pieces, chunks = self._read.pieces(*window_of), self._read.chunks(*window_of)
+        stored = dict(zip(pieces, chunks, strict=True))
+        found = {layer: proven(layer, stored[layer], block, series.names) for layer in layers}
+        self._store(series, [encoded for encoded in found.values() if encoded is not None])
+        return [layer for layer, encoded in found.items() if encoded is None]
+
+    def _replace_lost(self, series: Series, layers: list[Piece], block: Block) -> IntervalSet:
         for layer in layers:
             self.forget(series, layer.start, layer.layer)
-        first, end = min(one.first for one in layers), max(one.last for one in layers) + 1
-        self._past.removal([Earlier(first, end, sum(one.rows for one in layers), None)])
-        self._merge(series, block, _BEGINNING)  # of which no record is needed: all lie in that one
-        self.touch(series, removed=True)
+        last = max(layer.last for layer in layers)
+        range_ = Interval(min(layer.first for layer in layers), series.grid.next(last))
+        self._past.removal([Earlier(*range_, sum(one.rows for one in layers), None)])
+        rows = block.between(*range_)
+        # Of what is merged here no record is needed: all of it lies in that one.
+        self._merge(self.series(series.key, series.anchor, block.names), rows, _BEGINNING)
+        return (range_,)

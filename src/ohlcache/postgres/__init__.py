@@ -6,6 +6,7 @@ Importing it needs psycopg; MissingExtra names the extra where it is not install
 from __future__ import annotations
 
 from ohlcache.errors import MissingExtra
+from ohlcache.quiet import keep_quiet
 
 try:
     from ohlcache.postgres.connection import BoundedConnection, connect, parameters
@@ -13,5 +14,7 @@ try:
     from ohlcache.postgres.pool import ConnectionLost, Pool
 except ImportError as missing:
     raise MissingExtra(missing.name or "psycopg", "postgres") from missing
+
+keep_quiet("psycopg")
 
 __all__ = ["BoundedConnection", "ConnectionLost", "Pool", "connect", "explained", "parameters"]

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from ohlcache.urls import NOT_ENCODED, is_ambiguous
+
 if TYPE_CHECKING:
     from psycopg.abc import RV, PQGen
 
 _POLL_SECONDS = 0.1
+_PORTS = 2**16
 _SET = (
     "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS _ (name, value)"
 )
@@ -54,15 +57,18 @@ def parameters(url: str, timeout_seconds: float) -> dict[str, Any]:
     """What to connect with: the URL's own parameters, and limits where it sets none.
 
     Raises ValueError, with the reason and without the URL, for one that PostgreSQL does not
-    understand.
+    understand, or would understand otherwise than it is meant.
     """
     try:
         given = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
+        _check_port(given)
+    except (psycopg.ProgrammingError, ValueError) as error:
+        if is_ambiguous(url):
+            raise ValueError(NOT_ENCODED) from None
         # It may quote the URL, which may hold a password.
         raise ValueError(" ".join(str(error).split()).replace(url, "…")) from None
-    if not str(given.get("port", "0")).replace(",", "").isdecimal():
-        raise ValueError("its port is no number")
+    if is_ambiguous(url) and _is_misread(url, given):
+        raise ValueError(NOT_ENCODED)
     return {
         "application_name": "ohlcache",
         "connect_timeout": max(2, math.ceil(timeout_seconds)),
@@ -71,6 +77,19 @@ def parameters(url: str, timeout_seconds: float) -> dict[str, Any]:
         "tcp_user_timeout": math.ceil(timeout_seconds * 1000),
         **given,
     }
+
+
+def _check_port(given: Mapping[str, Any]) -> None:
+    for port in filter(None, str(given.get("port", "")).split(",")):
+        if not (port.isdecimal() and 0 < int(port) < _PORTS):
+            raise ValueError(f"its port is no number from 1 to {_PORTS - 1}")
+
+
+def _is_misread(url: str, given: Mapping[str, Any]) -> bool:
+    """Whether an @ stands, as in the URL, where it cannot but be the end of a password."""
+    host, database = (str(given.get(name, "")) for name in ("host", "dbname"))
+    is_option = f"host={host}" in url  # @name is a socket
+    return ("@" in database and database in url) or ("@" in host and not is_option)
 
 
 def connect(

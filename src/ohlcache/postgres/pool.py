@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import psycopg
@@ -14,6 +15,7 @@ from ohlcache.errors import StoreError, StoreLocked
 from ohlcache.postgres.connection import BoundedConnection
 
 _MOST = 8
+_MOST_THAT_MAY_WAIT = 6  # for locks; the others are left for those who wait for nobody
 
 Result = TypeVar("Result")
 
@@ -35,6 +37,7 @@ class Pool:
     def _begin_anew(self) -> None:
         self._idle: list[BoundedConnection] = []
         self._free = threading.BoundedSemaphore(_MOST)
+        self._may_wait = threading.BoundedSemaphore(_MOST_THAT_MAY_WAIT)
 
     def use(self, work: Callable[[BoundedConnection], Result]) -> Result:
         """Do ``work`` with a connection.
@@ -42,23 +45,24 @@ class Pool:
         It is done once more with a new one when the server had closed an idle one meanwhile, so
         ``work`` has to raise ConnectionLost only where nothing can have been changed.
         """
-        self._await_free()
         try:
-            try:
-                return self._attempt(work, self._idle_one())
-            except ConnectionLost:
-                self.drop_idle()
-                return self._attempt(work, self._connect())
+            with self._turn():
+                try:
+                    return self._attempt(work, self._idle_one())
+                except ConnectionLost:
+                    self.drop_idle()
+                    return self._attempt(work, self._connect())
         except ConnectionLost as lost:
             raise lost.error from lost
-        finally:
-            self._free.release()
 
     @contextmanager
-    def taken(self) -> Iterator[BoundedConnection]:
-        """A connection that the server has not closed, for what cannot be done a second time."""
-        self._await_free()
-        try:
+    def taken(self, *, may_wait: bool = False) -> Iterator[BoundedConnection]:
+        """A connection that the server has not closed, for what cannot be done a second time.
+
+        ``may_wait``: whether it may come to wait for the locks of others. Those who may are never
+        given all connections, however many they are.
+        """
+        with self._turn(may_wait=may_wait):
             connection = self._idle_one()
             if connection.was_cut:
                 connection.close()
@@ -68,8 +72,6 @@ class Pool:
                 yield connection
             finally:
                 self._give_back(connection)
-        finally:
-            self._free.release()
 
     def drop_idle(self) -> None:
         """Close the connections that nobody uses."""
@@ -91,11 +93,19 @@ class Pool:
         self._left += self._idle
         self._begin_anew()
 
-    def _await_free(self) -> None:
-        if not self._free.acquire(timeout=self._timeout_seconds):
-            raise StoreLocked(
-                f"all {_MOST} connections of {self._what} are in use: try again later"
-            )
+    @contextmanager
+    def _turn(self, *, may_wait: bool = False) -> Iterator[None]:
+        deadline = time.monotonic() + self._timeout_seconds
+        slots = [(self._free, f"all {_MOST} connections of {self._what} are in use")]
+        if may_wait:
+            waiting = f"all {_MOST_THAT_MAY_WAIT} connections that {self._what} keeps for writers"
+            slots.insert(0, (self._may_wait, f"{waiting} are in use"))
+        with ExitStack() as held:
+            for slot, what in slots:
+                if not slot.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                    raise StoreLocked(f"{what}: try again later")
+                held.callback(slot.release)
+            yield
 
     def _idle_one(self) -> BoundedConnection:
         if self._is_closed:

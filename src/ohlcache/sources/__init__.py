@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ohlcache.quiet import keep_quiet
 from ohlcache.sources.callables import CallableSource, as_source
 from ohlcache.sources.live import Stream
 from ohlcache.sources.protocol import Capabilities, Source
@@ -28,6 +29,8 @@ __all__ = [
     "SyntheticSource",
     "as_source",
 ]
+
+keep_quiet("stamina")  # it tries again what a source failed to give
 
 # Resolved on first use: each of them imports libraries that the others do not need.
 _HOMES = {

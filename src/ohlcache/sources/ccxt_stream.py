@@ -60,12 +60,13 @@ class CcxtStream:
         clients: dict[str, Any] = {}
         try:
             while True:
-                for message in await self._next(exchange, symbol, timeframe):
-                    yield message
-                if not clients:
-                    clients = dict(exchange.clients)
+                messages = await self._next(exchange, symbol, timeframe)
+                clients = clients or dict(exchange.clients)
+                # Before they are given: those of another connection do not follow the last ones.
                 if any(exchange.clients.get(url) is not used for url, used in clients.items()):
                     raise SourceUnavailable(f"{self._name}: the connection was lost")
+                for message in messages:
+                    yield message
         finally:
             if self._given is None:
                 await exchange.close()

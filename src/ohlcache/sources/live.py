@@ -57,6 +57,14 @@ class Stream(Protocol):
         """
 
 
+@runtime_checkable
+class TellsTime(Protocol):
+    """A stream that knows the venue's clock, as a Source does; without it this machine's counts."""
+
+    def now(self) -> int:
+        """The venue's clock, ms since the epoch: no candle is closed before its end by it."""
+
+
 def message_of(raw: Any) -> CandleUpdate | Trade:
     """A message of a stream. Raises InvalidArgument for what is neither candle nor trade."""
     if isinstance(raw, CandleUpdate | Trade):

@@ -15,7 +15,7 @@ class Capabilities:
     requests_per_second: rate that the source allows; None: any.
     concurrency: requests that may be under way at once.
     oldest: open time in ms before which the source has nothing; None: not known.
-    timeframes: those that the source delivers, in canonical text; None: any.
+    timeframes: those that the source delivers, in canonical text; None: any, or see OffersBySymbol.
     """
 
     page_size: int | None = None
@@ -65,6 +65,20 @@ class DescribesSymbols(Protocol):
         """Properties as ``MarketData.set_metadata`` takes them; those not known are left out.
 
         Raises SourceUnavailable for what is worth another try, UnknownSymbol.
+        """
+
+
+@runtime_checkable
+class OffersBySymbol(Protocol):
+    """A source whose timeframes differ from symbol to symbol; its capabilities name none.
+
+    What does not follow from them either is asked of it all the same: it says what there is.
+    """
+
+    def timeframes_of(self, symbol: str) -> frozenset[str]:
+        """The timeframes that it delivers of a symbol, in canonical text.
+
+        Raises UnknownSymbol, SourceError.
         """
 
 

@@ -99,6 +99,26 @@ async def test_trades_become_closed_candles_that_are_stored_before_they_are_give
     assert exchange.asked == [(T0, T0 + MINUTE)]
 
 
+@pytest.mark.parametrize("as_text", [False, True])
+@in_event_loop
+async def test_trades_of_one_millisecond_are_in_the_order_of_their_ids(opened, time, as_text):
+    async def script(exchange, connection):
+        messages = [exchange.trade(T0 + MINUTE, price, 0.1 * price) for price in (3, 7, 5, 4)]
+        messages += [exchange.trade(T0 + 3 * MINUTE, 1.0)]
+        if as_text:
+            messages = [{**message, "id": str(message["id"] + 8)} for message in messages]
+        await connection.send((T0 + 1, 1.0, 1.0))
+        for at in (1, 0, 3, 2, 4):
+            await connection.send(messages[at])
+        await connection.stay()
+
+    exchange = Exchange(time, script)
+    md = opened()
+    async with exchange.serving():
+        seen = await first(md.follow(*BTC, exchange.stream(), venue="test"), 1)
+    assert [list(candle.values())[:6] for candle in seen] == truth(exchange)[:1]
+
+
 @in_event_loop
 async def test_candle_updates_close_by_flag_or_by_the_next_candle(opened, time):
     async def script(exchange, connection):

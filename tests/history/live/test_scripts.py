@@ -8,7 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import stamina
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from live_exchange import GRID, MINUTE, T0, Exchange, Time, in_event_loop, passing
 
@@ -30,6 +30,20 @@ trades = st.lists(
     min_size=1,
     max_size=40,
 )
+
+OVERTAKEN_WITHIN_A_MILLISECOND = [
+    ("sent", 59_000, 4, 2),
+    ("overtaken", 5_000, 3, 6),
+    ("sent", 0, 5, 2),
+    ("sent", 61_000, 4, 1),
+]
+
+TWO_HOLES_THAT_HISTORY_HAS_NOT_YET = [
+    ("sent", 0, 2, 8),
+    ("sent", 0, 2, 2),
+    ("unheard", 200_000, 3, 8),
+    ("twice", 200_000, 8, 1),
+]
 
 
 class Scripted:
@@ -80,8 +94,10 @@ class Scripted:
         return [int(block.times[-1]), *block.values[:, -1].tolist()]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(script=trades, as_candles=st.booleans())
+@example(script=OVERTAKEN_WITHIN_A_MILLISECOND, as_candles=False)
+@example(script=TWO_HOLES_THAT_HISTORY_HAS_NOT_YET, as_candles=False)
 def test_the_stored_history_is_the_venues_whatever_happens_to_the_stream(script, as_candles):
     with tempfile.TemporaryDirectory() as folder, stamina.set_testing(True, attempts=10_000):
         follow_to_the_end(Path(folder), script, as_candles)

@@ -345,7 +345,7 @@ def test_an_empty_or_foreign_time_is_refused(write):
 # -- numbers ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(bits=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=300))
 def test_numbers_are_those_of_float(tmp_path_factory, bits):
     numbers = [struct.unpack("d", struct.pack("Q", pattern))[0] for pattern in bits]

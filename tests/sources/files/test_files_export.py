@@ -67,7 +67,7 @@ ANY = st.floats(allow_nan=False, width=64) | st.sampled_from([*SPECIAL, np.inf, 
 FINITE = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(SPECIAL)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data(), kind=st.sampled_from(EXPORT_FORMATS))
 def test_every_bit_survives(tmp_path_factory, data, kind):
     numbers = ANY if kind in (*EXACT, "freqtrade") else FINITE

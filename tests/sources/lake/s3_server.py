@@ -4,6 +4,7 @@ Objects are put, read (also by range), asked about, listed (version 2, by folder
 uploaded in parts, as the interface of S3 says. Signatures are not checked, only the access key.
 """
 
+import itertools
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,7 @@ class BucketServer:
         self.requests = []
         self.faults = []
         self.uploads = {}
+        self.upload_numbers = itertools.count()
         self.lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -181,9 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _post(self, objects, key, query):
         if "uploads" in query:
-            with self.owner.lock:
-                name = f"upload-{len(self.owner.uploads)}"
-                self.owner.uploads[name] = {}
+            name = f"upload-{next(self.owner.upload_numbers)}"
+            self.owner.uploads[name] = {}
             self._answer(
                 200, _document("InitiateMultipartUploadResult", f"<UploadId>{name}</UploadId>")
             )
@@ -198,6 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, status, body=b"", headers=None, *, cut=False):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()

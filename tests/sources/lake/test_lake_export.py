@@ -13,7 +13,6 @@ from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import Interval, Timeframe, to_block
 from ohlcache.errors import FetchError, OhlcacheError, SourceError
 from ohlcache.sources.lake import Storage, export_series
-from ohlcache.sources.lake.writing import KEPT_MS
 
 from .conftest import Lake
 
@@ -43,11 +42,6 @@ def export(lake, block, covered=WHOLE, now=END):
     storage = Storage(lake.url, lake.options)
     known = everything(block, covered)
     return export_series(storage, "binance", "BTC/USDT", ONE_MINUTE, covered, known, now)
-
-
-def files(lake):
-    root = Path(lake.url.removeprefix("file://"))
-    return {path.name for path in root.rglob("*.parquet")}
 
 
 def read(lake):
@@ -87,24 +81,12 @@ def test_candles_known_to_be_absent_replace_those_of_the_lake(folder):
     assert read(folder).identical(BLOCK.take(hole))
 
 
-def test_replaced_parts_stay_for_a_day(folder):
-    export(folder, BLOCK.slice(0, 60_000), (Interval(T0, T0 + 60_000 * MINUTE),))
-    old = files(folder)
-    export(folder, BLOCK, now=END)
-    assert old < files(folder)
-    assert export(folder, BLOCK, now=END + KEPT_MS - 1).deleted == 0
-    assert export(folder, BLOCK, now=END + KEPT_MS).deleted == 1
-    assert len(old - files(folder)) == 1
-    assert read(folder).identical(BLOCK)
-
-
 def test_a_part_that_is_used_again_is_not_deleted(folder):
     values = BLOCK.values.copy()
     values[3] += 1
-    for block in (BLOCK, type(BLOCK)(BLOCK.times, values), BLOCK):
+    for block in (BLOCK, type(BLOCK)(BLOCK.times, values), BLOCK, BLOCK):
         export(folder, block)
-    export(folder, BLOCK, now=END + KEPT_MS)
-    assert read(folder).identical(BLOCK)
+        assert read(folder).identical(block)
 
 
 def test_an_export_that_dies_leaves_the_old_state(folder, monkeypatch):

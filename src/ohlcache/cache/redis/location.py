@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from ohlcache.errors import InvalidArgument
+from ohlcache.urls import NOT_ENCODED, is_ambiguous, masked
 
 Kind = Literal["single", "sentinel", "cluster"]
 Address = tuple[tuple[str, Any], ...]  # what tells a connection where its server is
@@ -65,6 +66,7 @@ def parse_location(url: str) -> Location:
     """Read a URL. Raises InvalidArgument, with the password masked."""
     try:
         parts = urlsplit(url)
+        _check_password(url, parts)
         scheme, _, kind = parts.scheme.partition("+")
         if kind not in ("", "sentinel", "cluster") or scheme not in ("redis", "rediss", "unix"):
             _refuse(url, f"has an unknown scheme: {_SHAPES}")
@@ -82,17 +84,17 @@ def parse_location(url: str) -> Location:
     return location
 
 
-def masked(url: str) -> str:
-    """The URL without its password."""
-    return re.sub(r"(//[^/@]*?:)[^/]*@|(password=)[^&#]*", _mask, str(url))
-
-
-def _mask(found: re.Match[str]) -> str:
-    return f"{found[1]}***@" if found[1] else f"{found[2]}***"
-
-
 def _refuse(url: str, reason: str) -> NoReturn:
-    raise InvalidArgument(f"redis_url {masked(url)!r} {reason}") from None
+    if is_ambiguous(str(url)):  # the reason may quote what was taken for a port or a database
+        reason = f"cannot be used ({NOT_ENCODED}): {_SHAPES}"
+    raise InvalidArgument(f"redis_url {masked(str(url))!r} {reason}") from None
+
+
+def _check_password(url: str, parts: SplitResult) -> None:
+    """Refuse a URL with an @ where it cannot but be the end of a password."""
+    options = parts.query.partition("=")[2]
+    if "@" in parts.path + parts.query.removesuffix(options) + parts.fragment and is_ambiguous(url):
+        _refuse(url, NOT_ENCODED)
 
 
 def _single(url: str, parts: SplitResult) -> Location:

@@ -21,7 +21,11 @@ class Closed(NamedTuple):
 
 
 class Candles(Protocol):
-    """The candles of one connection. What it sees of candles before ``known_from`` is not all."""
+    """The candles of one connection. What it sees of candles before ``known_from`` is not all.
+
+    ``now`` is the venue's clock in ms. A message that is ahead of it says nothing about which
+    candles are closed (see ``edge``).
+    """
 
     known_from: int
     closed_until: int
@@ -37,16 +41,16 @@ class Candles(Protocol):
     def forming(self) -> tuple[int, Row] | None:
         """The newest candle's open time and its state, while it is known and not closed."""
 
-    def take(self, message: object) -> None:
+    def take(self, message: object, now: int) -> None:
         """Put in a message. Raises SourceError for one after which no candle can be relied on."""
 
-    def close(self) -> Closed | None:
+    def close(self, now: int) -> Closed | None:
         """What closed since the last call, by what the messages say."""
 
-    def leave(self, until: int) -> None:
-        """Take candles before ``until`` for closed: they are known from elsewhere."""
+    def leave(self, until: int) -> Closed | None:
+        """Take candles before ``until`` for closed; what the messages had told of them."""
 
-    def last_words(self) -> Closed | None:
+    def last_words(self, now: int) -> Closed | None:
         """What the messages say to be over when none will follow, without the grace."""
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
+
 from ohlcache.candles import Block, Grid, Interval, IntervalSet
 from ohlcache.candles.grid import detect_anchor
 from ohlcache.candles.interval import difference, intersection, normalise
@@ -37,10 +39,6 @@ class FollowedSeries:
         """Whether what a stream did not give can be fetched."""
         return self._history is not None
 
-    def venue_time(self) -> int | None:
-        """The venue's clock in ms, where its source tells it."""
-        return None if self._history is None else self._history.source.now()
-
     def grid(self, time: int) -> Grid:
         """The series' open times; of one that is not stored, those that ``time`` fits into."""
         stored = self._holder.catalogue().get(self.key)
@@ -59,8 +57,11 @@ class FollowedSeries:
         """How far from ``start`` on everything is known."""
         return next((end for low, end in self._coverage() if low <= start < end), start)
 
-    def add(self, closed: Closed) -> WriteReport:
-        """Store closed candles and what they cover, in one transaction."""
+    def add(self, closed: Closed, now: int) -> WriteReport:
+        """Store closed candles and what they cover, in one transaction.
+
+        ``now``: the venue's clock, beyond which nothing is closed.
+        """
         rows, covered = closed
         stored = self._holder.catalogue().get(self.key)
         wanted = rows.names[:5] if stored is None else stored.names
@@ -69,16 +70,21 @@ class FollowedSeries:
             self._store,
             self.key,
             rows.with_names(names),
-            closed_until=covered.end,
+            closed_until=now,
             covered=(covered,),
         )
 
-    def correct(self, updates: list[CandleUpdate]) -> WriteReport:
+    def lacking(self, closed: Closed) -> Closed:
+        """Those candles that are not stored."""
+        stored = self.rows(*closed.covered).times
+        return closed._replace(rows=closed.rows.take(~np.isin(closed.rows.times, stored)))
+
+    def correct(self, updates: list[CandleUpdate], now: int) -> WriteReport:
         """Store new states of candles that were closed before."""
         grid = self.grid(updates[0].time)
         rows = block_of([(update.time, update[1:6]) for update in updates])
         spans = normalise((update.time, grid.next(update.time)) for update in updates)
-        return ingest(self._store, self.key, rows, closed_until=spans[-1].end, covered=spans)
+        return ingest(self._store, self.key, rows, closed_until=now, covered=spans)
 
     def rows(self, start: int, end: int) -> Block:
         """The stored candles in [start, end)."""
@@ -95,7 +101,8 @@ class FollowedSeries:
             return start
         coverage: IntervalSet = yield self._coverage
         wanted = difference([(start, end)], coverage)
-        missing: IntervalSet = yield partial(history.missing, self.key, grid, wanted)
+        now: int = yield history.source.now
+        missing: IntervalSet = yield partial(history.missing, self.key, grid, wanted, now)
         if missing:
             pages = yield partial(history.request, self.key, grid, missing)
             # Not "yield from": a list takes no values sent to it.
@@ -104,20 +111,22 @@ class FollowedSeries:
         known: int = yield partial(self.known_until, start)
         return known
 
-    def fetch_again(self, grid: Grid, range_: Interval) -> IntervalSet:
-        """Store what the source gives for a range that is stored; what is not final of it yet.
+    def fetch_again(self, grid: Grid, range_: Interval, until: int) -> IntervalSet:
+        """Store what the source gives for a range; what is not final of it yet.
 
-        A venue may publish its newest candles late. Raises SourceError where the source fails.
+        Asked for is what follows up to ``until`` too: a venue may publish its newest candles late,
+        but a candle that it lacks while it has a later one will not come. Raises SourceError where
+        the source fails.
         """
         history = self._history
         assert history is not None
         now = history.source.now()
-        rows = history.fetch(self.key, grid, range_)
-        fresh = int(self.key.timeframe.freshness * 1000)
-        answered = grid.next(int(rows.times.max())) if len(rows) else range_.start
-        final_until = max(answered, grid.floor(now - fresh))
-        final = intersection([range_], [(range_.start, final_until)])
-        ingest(self._store, self.key, rows, closed_until=now, covered=final)
+        asked = Interval(range_.start, max(range_.end, until))
+        rows = history.fetch(self.key, grid, asked)
+        settled = history.settled(self.key, grid, asked, rows, now)
+        final = intersection([range_], [(range_.start, settled)])
+        inside = rows.take(rows.times < range_.end)
+        ingest(self._store, self.key, inside, closed_until=now, covered=final)
         return difference([range_], final)
 
     def _coverage(self) -> IntervalSet:

@@ -10,19 +10,22 @@ CandleDict = dict[str, float | int]
 
 
 class FormingCandles:
-    """The newest unclosed candle of each series: its open time, the end of it, and its values."""
+    """The newest unclosed candle of each series: its open time, when it is over, and its values."""
 
     def __init__(self) -> None:
         self._candles: dict[SeriesKey, tuple[int, int, Row]] = {}
 
-    def put(self, key: SeriesKey, time: int, end: int, row: Row) -> None:
-        """Remember the state of a candle, unless a newer one is known."""
+    def put(self, key: SeriesKey, time: int, over: int, row: Row) -> None:
+        """Remember the state of a candle, unless a newer one is known.
+
+        ``over``: when it is over by this machine's clock, in ms; the venue's may differ.
+        """
         known = self._candles.get(key)
         if known is None or time >= known[0]:
-            self._candles[key] = (time, end, row)
+            self._candles[key] = (time, over, row)
 
     def get(self, key: SeriesKey, now: int) -> CandleDict | None:
-        """The candle that forms at ``now`` (ms), if it is known."""
+        """The candle that forms at ``now`` (ms, this machine's), if it is known."""
         known = self._candles.get(key)
         if known is None or known[1] <= now:
             return None

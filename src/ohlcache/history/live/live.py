@@ -21,12 +21,13 @@ from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.holder import Holder
 from ohlcache.history.ingest import ingest
 from ohlcache.history.live.followed import FollowedSeries
+from ohlcache.history.live.following import Surroundings
 from ohlcache.history.live.forming import CandleDict, FormingCandles
 from ohlcache.history.live.lent import LentSource
-from ohlcache.history.live.subscription import Subscription, Surroundings
+from ohlcache.history.live.subscription import Subscription
 from ohlcache.history.reports import SeriesKey, WriteReport
 from ohlcache.history.store import Store
-from ohlcache.sources.live import Stream
+from ohlcache.sources.live import Stream, TellsTime
 from ohlcache.sources.protocol import Source
 
 _THREADS = 4
@@ -75,7 +76,8 @@ class Live:
         time = int(block.times[0])
         grid = self._grid(key, time)
         end = grid.next(time)
-        now = self._clock()
+        clock = self._clock()
+        now = self._venue_time(key, clock)
         if end <= now:
             self._forming.drop(key, end)
             return ingest(self._store, key, block, closed_until=now)
@@ -83,7 +85,7 @@ class Live:
         refused = inspection.refused
         if not refused.total:
             row: tuple[float, ...] = tuple(block.values[:5, 0].tolist())
-            self._forming.put(key, time, end, row)
+            self._forming.put(key, time, end - now + clock, row)
         reasons = refused.counts or {NOT_CLOSED: 1}
         return WriteReport(rejected=1, reasons=reasons, offenders=refused.offenders)
 
@@ -110,17 +112,18 @@ class Live:
         # Followers of the same stream share a connection.
         shared = (key, id(stream), grace, id(asyncio.get_running_loop()))
         subscription = self._subscriptions.get(shared)
-        if subscription is None or subscription.is_over:
+        if subscription is None or subscription.edge.is_over:
             subscription = self._subscribed(key, stream, grace)
             self._subscriptions[shared] = subscription
+        following, edge = subscription.following, subscription.edge
         subscription.followers += 1
         try:
-            await subscription.begun()
-            cursor = await subscription.beginning(subscription.edge)
-            while await subscription.reached_beyond(cursor) and not self._is_closed:
+            await edge.begun()
+            cursor = await edge.beginning(edge.time)
+            while await edge.reached_beyond(cursor) and not self._is_closed:
                 grid = self._grid(key, cursor)
-                end = min(subscription.edge, grid.shifted(cursor, _ROWS_AT_ONCE))
-                rows = await subscription.blocking(subscription.series.rows, cursor, end)
+                end = min(edge.time, grid.shifted(cursor, _ROWS_AT_ONCE))
+                rows = await following.blocking(following.series.rows, cursor, end)
                 cursor = end
                 for row in range(len(rows)):
                     yield _candle_dict(rows, row)
@@ -136,9 +139,14 @@ class Live:
     def _subscribed(self, key: SeriesKey, stream: Stream, grace: int) -> Subscription:
         if self._is_closed:
             raise StoreError(f"{self._store.name} is closed: open it again to follow {key}")
-        series = FollowedSeries(key, self._store, self._holder, self._history(key, stream))
+        history = self._history(key, stream)
+        series = FollowedSeries(key, self._store, self._holder, history)
         around = Surroundings(self._clock, self._sleep, self._threads, self._forming, self.counts)
-        return Subscription(series, stream, grace, around)
+        if history is not None:
+            venue_clock = history.source.now
+        else:
+            venue_clock = stream.now if isinstance(stream, TellsTime) else self._clock
+        return Subscription(series, stream, venue_clock, grace, around)
 
     def _history(self, key: SeriesKey, stream: Stream) -> Fetcher | None:
         """Who fetches what a stream lacks: the store's own source, or the stream if it can."""
@@ -149,6 +157,12 @@ class Live:
                 self._fetchers[id(stream)] = self._fetcher_of(LentSource(stream))
             return self._fetchers[id(stream)]
         return None
+
+    def _venue_time(self, key: SeriesKey, clock: int) -> int:
+        """The venue's time, where the store's own source tells it."""
+        if self._fetcher is None or self._fetcher.source.venue != key.venue:
+            return clock
+        return self._fetcher.source.now()
 
     def _grid(self, key: SeriesKey, time: int) -> Grid:
         """A series' grid; that of a new daily one is told by the first open time."""

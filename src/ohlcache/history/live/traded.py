@@ -2,7 +2,8 @@
 
 A candle is known only if every trade of it was seen, so the one that was forming when the
 connection began is not. It is closed once the newest trade is further than the grace beyond its
-end: until then trades may come in any order.
+end: until then trades may come in any order. Those of the same millisecond are put in that of their
+ids, where these are numbers; others stay as they came.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ohlcache.candles import Block, Grid, Interval, to_iso
+from ohlcache.candles.block import Times
 from ohlcache.candles.instant import EARLIEST, LATEST
 from ohlcache.candles.trades import CANDLE_NAMES, TradeAggregator, Trades
 from ohlcache.errors import SourceError, SourceUnavailable
@@ -23,6 +25,8 @@ from ohlcache.sources.live import Trade
 
 _REMEMBERED_IDS = 65_536
 _BATCH = 1_000_000
+_SEQUENCES = 2**63  # longer numbers say nothing about the order, and do not fit into a column
+_NONE = Trades(np.empty(0, np.int64), np.empty(0), np.empty(0))
 
 
 class TradedCandles:
@@ -38,7 +42,7 @@ class TradedCandles:
         self.late: dict[int, Any] = {}
         self._grid = grid
         self._grace = grace
-        self._newest = first.time
+        self._newest = self.known_from  # trade; one from before says nothing of known candles
         self._open: dict[int, _OpenCandle] = {}
         self._ids: set[Any] = set()
         self._id_order: deque[Any] = deque()
@@ -46,10 +50,11 @@ class TradedCandles:
     @property
     def forming(self) -> tuple[int, Row] | None:
         """See Candles; a candle whose beginning was not seen is not known."""
-        newest = max(self._open, default=None)
-        return None if newest is None else (newest, self._open[newest].row)
+        newest = self._grid.floor(self._newest)
+        candle = self._open.get(newest)
+        return None if candle is None else (newest, candle.row)
 
-    def take(self, message: object) -> None:
+    def take(self, message: object, now: int) -> None:
         """See Candles."""
         if not isinstance(message, Trade):
             raise SourceError("the stream gives candles among trades: let it give one kind")
@@ -57,7 +62,7 @@ class TradedCandles:
             self.ignored += 1
             return
         time = message.time
-        self._newest = max(self._newest, time)
+        self._newest = max(self._newest, min(time, now))
         if time < self.closed_until:
             if time >= self.known_from:
                 self.late[self._grid.floor(time)] = None
@@ -68,19 +73,16 @@ class TradedCandles:
             candle = self._open[opens] = _OpenCandle(self._grid, self._grace)
         candle.add(message)
 
-    def close(self) -> Closed | None:
+    def close(self, now: int) -> Closed | None:
         """See Candles."""
-        return self._close(self._grid.floor(self._newest - self._grace))
+        return self.leave(self._grid.floor(min(self._newest - self._grace, now)))
 
-    def leave(self, until: int) -> None:
+    def last_words(self, now: int) -> Closed | None:
         """See Candles."""
-        self._close(until)
+        return self.leave(self._grid.floor(min(self._newest, now)))
 
-    def last_words(self) -> Closed | None:
+    def leave(self, until: int) -> Closed | None:
         """See Candles."""
-        return self._close(self._grid.floor(self._newest))
-
-    def _close(self, until: int) -> Closed | None:
         start = self.closed_until
         if until <= start:
             return None
@@ -113,11 +115,12 @@ class _OpenCandle:
         self._aggregator = TradeAggregator(grid)
         self._grace = grace
         self._trades = _Columns()
-        self._first = self._last = self._handed_until = EARLIEST
+        self._first = self._last = (EARLIEST, 0)
+        self._handed_until = EARLIEST
 
     def add(self, trade: Trade) -> None:
         """Put in a trade. Raises SourceUnavailable after which the candle is not known."""
-        time, price, amount, _ = trade
+        time, price, amount, id_ = trade
         if not (math.isfinite(price) and math.isfinite(amount) and amount >= 0):
             raise SourceUnavailable(
                 f"trade at {to_iso(time)} has the price {price} and the amount {amount}: what the "
@@ -125,19 +128,20 @@ class _OpenCandle:
             )
         if time < self._handed_until:
             raise SourceUnavailable(f"trade at {to_iso(time)} came later than the grace allows")
-        self._trades.append(trade)
+        at = time, _sequence(id_)
+        self._trades.append(trade, at[1])
         if not self.row:
-            self._first = self._last = time
+            self._first = self._last = at
             self.row = (price, price, price, price, amount)
         else:
             first, high, low, last, volume = self.row
-            if time < self._first:
-                self._first, first = time, price
-            if time >= self._last:
-                self._last, last = time, price
+            if at < self._first:
+                self._first, first = at, price
+            if at >= self._last:
+                self._last, last = at, price
             self.row = (first, max(high, price), min(low, price), last, volume + amount)
         if len(self._trades.times) >= _BATCH:
-            self._hand_over(self._last - self._grace)
+            self._hand_over(self._last[0] - self._grace)
 
     def finished(self) -> Block:
         """The candle of all trades."""
@@ -145,32 +149,40 @@ class _OpenCandle:
         return self._aggregator.finish(LATEST)
 
     def _hand_over(self, until: int) -> None:
-        trades = self._trades.taken()
+        trades, sequences = self._trades.in_order()
         older = int(np.searchsorted(trades.times, until))
         self._aggregator.add(trades.slice(0, older))
-        self._trades = _Columns(trades.slice(older))
+        self._trades = _Columns(trades.slice(older), sequences[older:])
         self._handed_until = until
 
 
 class _Columns:
     """Trades in columns that grow."""
 
-    __slots__ = ("amounts", "prices", "times")
+    __slots__ = ("amounts", "prices", "sequences", "times")
 
-    def __init__(self, trades: Trades | None = None) -> None:
-        self.times = array("q", [] if trades is None else trades.times.tolist())
-        self.prices = array("d", [] if trades is None else trades.prices.tolist())
-        self.amounts = array("d", [] if trades is None else trades.amounts.tolist())
+    def __init__(self, trades: Trades = _NONE, sequences: Times = _NONE.times) -> None:
+        self.times = array("q", trades.times.tolist())
+        self.sequences = array("q", sequences.tolist())
+        self.prices = array("d", trades.prices.tolist())
+        self.amounts = array("d", trades.amounts.tolist())
 
-    def append(self, trade: Trade) -> None:
+    def append(self, trade: Trade, sequence: int) -> None:
         self.times.append(trade.time)
+        self.sequences.append(sequence)
         self.prices.append(trade.price)
         self.amounts.append(trade.amount)
 
-    def taken(self) -> Trades:
-        """All of them in time order; those of the same millisecond as they came."""
-        return Trades(
-            np.array(self.times, np.int64),
-            np.array(self.prices, np.float64),
-            np.array(self.amounts, np.float64),
-        ).sorted()
+    def in_order(self) -> tuple[Trades, Times]:
+        """All of them by time and sequence, with their sequences."""
+        times = np.array(self.times, np.int64)
+        sequences = np.array(self.sequences, np.int64)
+        prices, amounts = np.array(self.prices, np.float64), np.array(self.amounts, np.float64)
+        order = np.lexsort((sequences, times))
+        return Trades(times[order], prices[order], amounts[order]), sequences[order]
+
+
+def _sequence(id_: Any) -> int:
+    """The place of a trade among those of its millisecond; the same for all without a number."""
+    number = int(id_) if isinstance(id_, str) and id_.isdecimal() else id_
+    return number if isinstance(number, int) and abs(number) < _SEQUENCES else 0

@@ -24,33 +24,46 @@ class UpdatedCandles:
         self.ignored = 0
         self.late: dict[int, CandleUpdate | None] = {}
         self._grid = grid
-        self._told = first.time  # up to where the messages say that candles are closed
+        self._newest = first.time  # candles before it are closed
         self._states: dict[int, CandleUpdate] = {}
+        self._early: set[int] = set()  # states that came before their candle can have begun
 
     @property
     def forming(self) -> tuple[int, Row] | None:
         """See Candles."""
-        state = self._states.get(self._told)
+        state = self._states.get(self._newest)
         return None if state is None or state.closed else (state.time, _row(state))
 
-    def take(self, message: object) -> None:
+    def take(self, message: object, now: int) -> None:
         """See Candles."""
         if not isinstance(message, CandleUpdate):
             raise SourceError("the stream gives trades among candles: let it give one kind")
-        known = self._states.get(message.time)
-        if known is not None and _is_old(message, known):
+        time = message.time
+        self._newest = max(self._newest, min(time, self._grid.floor(now)))
+        is_early = time > now
+        known = self._states.get(time)
+        is_doubtful = time in self._early and not is_early
+        if known is not None and not is_doubtful and _is_old(message, known):
             self.ignored += 1
             return
-        self._states[message.time] = message
-        if message.time < self.closed_until:
-            self.late[message.time] = message
-            return
-        over = self._grid.next(message.time) if message.closed else message.time
-        self._told = max(self._told, over)
+        self._states[time] = message
+        (self._early.add if is_early else self._early.discard)(time)
+        if time < self.closed_until:
+            self.late[time] = message
 
-    def close(self) -> Closed | None:
+    def close(self, now: int) -> Closed | None:
         """See Candles."""
-        until = self._told
+        until, over = self._newest, self._grid.next(self._newest)
+        while over <= now and until in self._states and self._states[until].closed:
+            until, over = over, self._grid.next(over)
+        return self.leave(min(until, self._grid.floor(now)))
+
+    def last_words(self, now: int) -> Closed | None:
+        """See Candles."""
+        return self.close(now)
+
+    def leave(self, until: int) -> Closed | None:
+        """See Candles."""
         start = self.closed_until
         if until <= start:
             return None
@@ -59,18 +72,11 @@ class UpdatedCandles:
             for time, state in sorted(self._states.items())
             if start <= time < until
         ]
-        self.leave(until)
-        return Closed(block_of(rows), Interval(start, until))
-
-    def leave(self, until: int) -> None:
-        """See Candles."""
-        self.closed_until = max(self.closed_until, until)
+        self.closed_until = until
         for time in sorted(self._states)[:-_REMEMBERED]:
             del self._states[time]
-
-    def last_words(self) -> Closed | None:
-        """See Candles."""
-        return self.close()
+            self._early.discard(time)
+        return Closed(block_of(rows), Interval(start, until))
 
 
 def _is_old(update: CandleUpdate, known: CandleUpdate) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from ohlcache.candles import Block, to_iso
+from ohlcache.candles import Block, Interval, to_iso
 from ohlcache.candles.block import Times
 from ohlcache.candles.instant import EARLIEST, LATEST
 from ohlcache.history.chunks import BODY, RECENT, encode_layers
@@ -27,6 +26,11 @@ class Earlier(NamedTuple):
     end: int
     number: int
     rows: Block | bytes | None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody knows what stood there."""
+        return self.rows is None and self.number > 0
 
 
 def span(start: int, end: int) -> str:
@@ -73,12 +77,18 @@ def encoded(records: list[Earlier]) -> list[Earlier]:
     ]
 
 
-def spanning(records: list[Earlier], start: int, end: int) -> list[Earlier]:
-    """The records, in order, which are of all rows in [start, end), as saying so of all of it."""
-    if not records:
-        return [absent(start, end)]
-    edges = [start, *(record.start for record in records[1:]), end]
-    return [
-        record._replace(start=low, end=high)
-        for record, (low, high) in zip(records, pairwise(edges), strict=True)
-    ]
+def spanning(records: Iterable[tuple[Interval, Earlier]], start: int, end: int) -> list[Earlier]:
+    """What stood in all of [start, end), of records of all rows there, each with its window.
+
+    A record says so of no more than its window, so that no more is lost with it.
+    """
+    found, at = [], start
+    for window, record in records:
+        low, high = max(window.start, start), min(window.end, end)
+        if at < low:
+            found.append(absent(at, low))
+        found.append(record._replace(start=low, end=high))
+        at = high
+    if at < end:
+        found.append(absent(at, end))
+    return found

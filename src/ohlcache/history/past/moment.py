@@ -1,4 +1,11 @@
-"""The moments whose state can be read: times, and snapshots by their names."""
+"""The moments whose state can be read: times, and snapshots by their names.
+
+What is read as of a time is the same whenever it is read. A time is read only once it is settled:
+a later stamp is there, or it has been closed, so that no write to come bears it (see ``stamping``).
+Its state is that of the last revision stamped with it or before; where nothing is stamped later,
+of the present one, above which every revision to come is. Who may not write cannot close a time,
+and reads only those that are a while ago.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +16,15 @@ from difflib import get_close_matches
 from ohlcache.candles.instant import Instant, to_iso, to_ms
 from ohlcache.errors import InvalidArgument, UnknownSnapshot
 from ohlcache.history.engine import Session
-from ohlcache.history.past.recording import LATEST_MOMENT
+from ohlcache.history.past.stamping import STAMPS, is_closed
 
-_NO_LATER_REVISION = 2**62
+MAY_BE_COMMITTING = 60_000  # ms after its stamp that a write may still be doing so, at most
 _CLOCKS_DIFFER = 1000  # ms, from one machine to another
+
+_LAST_REVISION = f"""
+SELECT coalesce((SELECT min(revision) FROM {STAMPS} AS stamps WHERE at > ?) - 1, revision)
+FROM clock
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +54,40 @@ def is_time(text: str) -> bool:
     return True
 
 
-def find_moment(session: Session, as_of: Instant, now: int) -> Moment:
-    """The moment that a user means, by a time or the name of a snapshot.
+def time_meant(as_of: Instant) -> int | None:
+    """The time in ms that a user means; None for a text that names a snapshot.
 
-    Raises UnknownSnapshot, and InvalidArgument for a time to come or one that is not kept.
+    Raises InvalidArgument.
     """
     if isinstance(as_of, str) and not is_time(as_of):
-        return _snapshot(session, as_of)
+        return None
     try:
-        at = _whole_ms(as_of)
+        return _whole_ms(as_of)
     except InvalidArgument as error:
         raise InvalidArgument(f"{error}, or the name of a snapshot") from None
-    ((latest,),) = session.rows(LATEST_MOMENT)
-    if at > max(now, latest) + _CLOCKS_DIFFER:
+
+
+def is_settled(session: Session, at: int, now: int) -> bool:
+    """Whether what is read as of a time is what it will be for ever.
+
+    Raises InvalidArgument for a time to come.
+    """
+    if is_closed(session, at, now):
+        return True
+    if at > now + _CLOCKS_DIFFER:
         raise InvalidArgument(f"as_of is {to_iso(at)}, which lies in the future: leave it out")
-    ((next_revision,),) = session.rows("SELECT min(revision) FROM past_write WHERE at > ?", at)
-    revision = _NO_LATER_REVISION if next_revision is None else next_revision - 1
+    return False
+
+
+def find_moment(session: Session, as_of: Instant) -> Moment:
+    """The moment that a user means, by a time that is settled or the name of a snapshot.
+
+    Raises UnknownSnapshot, and InvalidArgument for a time that is not kept.
+    """
+    at = time_meant(as_of)
+    if at is None:
+        return _snapshot(session, str(as_of))
+    ((revision,),) = session.rows(_LAST_REVISION, at)
     moment = Moment(revision, at)
     ((since, since_at),) = session.rows("SELECT revision, at FROM known_since")
     if at < since_at or revision < since:

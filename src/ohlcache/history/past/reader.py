@@ -1,24 +1,31 @@
 """The way of a read as of a moment: what was stored then, and what followed from it.
 
 It is the way of a read of the present (see ``walk``) without a source: what was not known then
-cannot be fetched now. Whatever is read of a moment is the same whenever it is read, as long as the
-records are read after the rows that they are laid over; so no transaction has to span the two.
+cannot be fetched now. Whatever is read of a settled moment is the same whenever it is read, as long
+as the records are read after the rows that they are laid over; so no transaction has to span the
+two.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from ohlcache.candles import Block, Grid, Interval, IntervalSet, Timeframe, to_iso
 from ohlcache.candles.instant import Instant
 from ohlcache.candles.interval import difference, union
 from ohlcache.candles.resample import divides, resample
-from ohlcache.errors import UnknownSymbol
+from ohlcache.errors import InvalidArgument, StoreReadOnly, UnknownSymbol
 from ohlcache.history.arguments import filled_range
+from ohlcache.history.barred import Barred
 from ohlcache.history.derive import bases, complete_buckets, derived_grid, in_order
 from ohlcache.history.engine import Session
 from ohlcache.history.holder import Holder
-from ohlcache.history.past.moment import Moment, check_kept, find_moment
+from ohlcache.history.past.moment import (
+    MAY_BE_COMMITTING,
+    Moment,
+    check_kept,
+    find_moment,
+    is_settled,
+    time_meant,
+)
 from ohlcache.history.past.records import (
     Gone,
     Known,
@@ -27,6 +34,7 @@ from ohlcache.history.past.records import (
     rows_then,
     series_then,
 )
+from ohlcache.history.past.snapshots import damaged_snapshot, held_of
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.store import Store
@@ -35,18 +43,20 @@ from ohlcache.history.store import Store
 class PastReader:
     """Answers reads as of moments that were."""
 
-    def __init__(self, store: Store, holder: Holder, clock: Callable[[], int]) -> None:
+    def __init__(self, store: Store, holder: Holder) -> None:
         self._store = store
         self._holder = holder
-        self._clock = clock
 
     def candles(self, key: SeriesKey, start: int | None, end: int | None, as_of: Instant) -> Block:
         """The candles in [start, end) as they were known; None leaves an end open.
 
         Raises InvalidArgument, UnknownSnapshot, UnknownSymbol or a StoreError.
         """
+        at = time_meant(as_of)
+        if at is not None:
+            self._settle(at)
         with self._store.session() as session:
-            moment = find_moment(session, as_of, self._clock())
+            moment = find_moment(session, as_of)
             known, gone = _known(session, key, moment)
             stored = known.get(key)
             candidates = bases(key, [one.series for one in known.values()])
@@ -74,6 +84,24 @@ class PastReader:
         if wanted and lost:
             raise _gone(lost[0], moment)
         return (rows if len(parts) == 1 else in_order(parts)).frozen()
+
+    def _settle(self, at: int) -> None:
+        """See to it that a time reads the same from now on.
+
+        Raises InvalidArgument for one to come, or too recent for a store that cannot be written.
+        """
+        with self._store.session() as session:
+            now = self._store.now(session)
+            if is_settled(session, at, now):
+                return
+        try:
+            self._store.close_past(at)
+        except StoreReadOnly as error:
+            if at > now - MAY_BE_COMMITTING:
+                raise InvalidArgument(
+                    f"as_of is {to_iso(at)}, and until {MAY_BE_COMMITTING // 1000} s after it "
+                    f"only who may write to the store can read it ({error}): give an earlier time"
+                ) from error
 
     def _made(self, base: Known, grid: Grid, bucket: Interval, moment: Moment) -> Block:
         finer = self._rows(base, *bucket, moment)
@@ -104,9 +132,12 @@ def _known(
     session: Session, key: SeriesKey, moment: Moment
 ) -> tuple[dict[SeriesKey, Known], set[Gone]]:
     """What was stored of a symbol, and what of it has been deleted since a snapshot."""
-    present = {one.id: one for one in Reading(session).series_of(key.venue, key.symbol)}
+    barred = Barred()
+    reading = Reading(session, barred=barred)
+    present = {one.id: one for one in reading.series_of(key.venue, key.symbol)}
+    barred.check(key)
     if moment.snapshot is not None:
-        return _in_snapshot(session, key, moment, present)
+        return _in_snapshot(session, key, moment, present, barred)
     known = {}
     for series in present.values():
         then = series_then(session, series, moment.revision)
@@ -114,28 +145,44 @@ def _known(
             end = then.grid.floor(moment.at)
             coverage = coverage_then(session, then, moment.revision, end)
             known[then.key] = Known(then, coverage, end)
-    return known, set()
+    return known, _deleted_since(session, key, moment)
+
+
+def _deleted_since(session: Session, key: SeriesKey, moment: Moment) -> set[Gone]:
+    rows = session.rows(
+        "SELECT timeframe FROM past_deleted WHERE venue = ? AND symbol = ? "
+        "AND since <= ? AND at > ?",
+        key.venue,
+        key.symbol,
+        moment.at,
+        moment.at,
+    )
+    return {Gone(key._replace(timeframe=Timeframe.parse(timeframe))) for (timeframe,) in rows}
 
 
 def _in_snapshot(
-    session: Session, key: SeriesKey, moment: Moment, present: dict[int, Series]
+    session: Session,
+    key: SeriesKey,
+    moment: Moment,
+    present: dict[int, Series],
+    barred: Barred,
 ) -> tuple[dict[SeriesKey, Known], set[Gone]]:
-    rows = session.rows(
-        "SELECT timeframe, series, rows_end, coverage_end FROM snapshot_series "
-        "WHERE snapshot = ? AND venue = ? AND symbol = ?",
-        moment.snapshot,
-        key.venue,
-        key.symbol,
-    )
+    assert moment.snapshot is not None
     known, gone = {}, set()
-    for timeframe, id_, rows_end, coverage_end in list(rows):
-        if id_ is None:
-            gone.add(Gone(key._replace(timeframe=Timeframe.parse(timeframe))))
+    for held in held_of(session, moment.snapshot, key.venue, key.symbol):
+        name = f"{key.venue} {key.symbol} {held.timeframe}"
+        if held.id is None:
+            gone.add(Gone(key._replace(timeframe=Timeframe.parse(held.timeframe))))
             continue
-        then = series_then(session, present[id_], moment.revision)
-        assert then is not None
-        coverage = coverage_then(session, then, moment.revision, coverage_end)
-        known[then.key] = Known(then, coverage, rows_end)
+        series = present.get(held.id)
+        if series is None or str(series.key.timeframe) != held.timeframe:
+            barred.check_symbol(key)
+            raise damaged_snapshot(moment.snapshot, f"{name} is not the stored one")
+        then = series_then(session, series, moment.revision)
+        if then is None:
+            raise damaged_snapshot(moment.snapshot, f"{name} is recorded as created after it")
+        coverage = coverage_then(session, then, moment.revision, held.coverage_end)
+        known[then.key] = Known(then, coverage, held.rows_end)
     return known, gone
 
 
@@ -159,7 +206,8 @@ def _unknown(session: Session, key: SeriesKey, moment: Moment, gone: set[Gone]) 
 
 
 def _gone(key: SeriesKey, moment: Moment) -> UnknownSymbol:
+    remedy = "give a later time" if moment.snapshot is None else "take another snapshot"
     return UnknownSymbol(
         f"{key} was deleted as a whole after {moment}, with all its earlier values: import it "
-        "and take another snapshot"
+        f"and {remedy}"
     )

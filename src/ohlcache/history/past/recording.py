@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+import numpy as np
 
 from ohlcache.candles import OHLCV, Block, Grid, Interval, IntervalSet
 from ohlcache.candles.block import Times
 from ohlcache.candles.interval import difference, intersection
 from ohlcache.history.engine import Session
 from ohlcache.history.past.earlier import Earlier, absent, before, encoded
-from ohlcache.history.past.retention import drop_older
-from ohlcache.history.reading import Series
+from ohlcache.history.past.retention import forget_older
+from ohlcache.history.past.stamping import closed_until, stamp
+from ohlcache.history.reading import Series, key_row
 
-_DAY_MS = 86_400_000
 _BEGINNING = -(2**62)
-
-
-def system_clock() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
     """How long earlier states are kept, and whose time they bear.
 
-    clock: gives ms since the epoch. revisions_days: None for ever.
+    clock: gives ms since the epoch in the stead of the database's clock, which all machines share;
+    None: it does. revisions_days: None for ever.
     """
 
-    clock: Callable[[], int] = system_clock
+    clock: Callable[[], int] | None = None
     revisions_days: float | None = None
+
+    def now(self, session: Session) -> int:
+        """Milliseconds since the epoch."""
+        if self.clock is not None:
+            return self.clock()
+        ((now,),) = session.rows(f"SELECT {session.NOW}")
+        return int(now)
 
 
 FOR_EVER = Keeping()
@@ -44,15 +48,19 @@ class Recording:
     def __init__(self, session: Session, keeping: Keeping) -> None:
         self._session = session
         self._keeping = keeping
-        self._now = keeping.clock()
+        self._began: int | None = None
         self._rows: list[Earlier] = []
         self._coverage: list[tuple[Interval, bool]] = []
+        self._live_rows: list[Times] = []
+        self._live_coverage: list[Interval] = []
         self._catalogue: tuple[str, str, int] | tuple[None, None, None] | None = None
 
     def live_edge(self, grid: Grid) -> int:
         """The first open time whose candle, if it is new, comes as it closed."""
+        if self._began is None:
+            self._began = self._keeping.now(self._session)
         fresh = int(grid.timeframe.freshness * 1000)
-        return grid.floor(self._now - fresh - 1)
+        return grid.floor(self._began - fresh - 1)
 
     def creation(self) -> None:
         """The series was not there."""
@@ -73,6 +81,14 @@ class Recording:
         if len(added):
             self._rows.append(absent(int(added[0]), int(added[-1]) + 1))
 
+    def live_additions(self, added: Times) -> None:
+        """Rows are added as they close, behind all others.
+
+        They are recorded only where a read as of a time after their close was answered before.
+        """
+        if len(added):
+            self._live_rows.append(added)
+
     def removal(self, records: Iterable[Earlier]) -> None:
         """These rows are removed."""
         self._rows += records
@@ -81,6 +97,10 @@ class Recording:
         """Ranges that were not covered are now."""
         self._coverage += [(range_, False) for range_ in new]
 
+    def live_covering(self, new: IntervalSet) -> None:
+        """The coverage grows with time, behind all other; recorded as live rows are."""
+        self._live_coverage += new
+
     def uncovering(self, range_: Interval, covered: IntervalSet) -> None:
         """A range of which ``covered`` was covered is no longer."""
         self._coverage += [(part, True) for part in intersection(covered, [range_])]
@@ -88,11 +108,10 @@ class Recording:
 
     def store(self, series: Series, revision: int) -> None:
         """Store what was recorded of the series; called with the store's clock locked."""
+        self._record_missed(series.grid)
         if not (self._rows or self._coverage or self._catalogue):
             return
         run_each = self._session.run_each
-        at = self._moment()
-        run_each("INSERT INTO past_write VALUES (?, ?, ?)", [(revision, series.id, at)])
         if self._catalogue is not None:
             row = (series.id, revision, *self._catalogue)
             run_each("INSERT INTO past_series VALUES (?, ?, ?, ?, ?)", [row])
@@ -105,20 +124,39 @@ class Recording:
             [(series.id, revision, *record) for record in encoded(self._rows)],
         )
         self._rows, self._coverage, self._catalogue = [], [], None
+        # Last, so that the stamp is close to the commit.
+        now = self._keeping.now(self._session)
+        at = stamp(self._session, now)
+        run_each("INSERT INTO past_write VALUES (?, ?, ?)", [(revision, series.id, at)])
         if self._keeping.revisions_days is not None:
-            drop_older(self._session, at - int(self._keeping.revisions_days * _DAY_MS))
+            forget_older(self._session, now, self._keeping.revisions_days)
 
-    def _moment(self) -> int:
-        """The time of the write; never before that of an earlier one, whosever clock it was by."""
-        latest: int
-        ((latest,),) = self._session.rows(LATEST_MOMENT)
-        return max(self._keeping.clock(), latest)
+    def _record_missed(self, grid: Grid) -> None:
+        """Record what came as it closed, but after the state of a later time had been read."""
+        rows, coverage = self._live_rows, self._live_coverage
+        self._live_rows, self._live_coverage = [], []
+        if not (rows or coverage):
+            return
+        closed = closed_until(self._session)
+        times = np.concatenate([np.empty(0, np.int64), *rows])
+        if closed < min([*times[:1].tolist(), *(range_.start for range_ in coverage)]):
+            return
+        edge = grid.floor(closed)
+        self.additions(times[times < edge])
+        self.covering(intersection(coverage, [(_BEGINNING, edge)]))
 
-
-# The time of the newest write that is recorded, or snapshot.
-LATEST_MOMENT = f"""
-SELECT max(at) FROM (
-    SELECT max(at) AS at FROM past_write UNION ALL SELECT max(at) FROM snapshot
-    UNION ALL SELECT {_BEGINNING}
-) AS moments
-"""
+    def deletion(self, series: Series, revision: int) -> None:
+        """The series is about to be removed as a whole, and all that was recorded of it."""
+        created = self._session.rows(
+            "SELECT past_write.at FROM past_series JOIN past_write "
+            "ON past_write.series = past_series.series "
+            "AND past_write.revision = past_series.revision "
+            "WHERE past_series.series = ? AND past_series.extras IS NULL",
+            series.id,
+        )
+        since = next((at for (at,) in list(created)), _BEGINNING)
+        at = stamp(self._session, self._keeping.now(self._session))
+        self._session.run_each(
+            "INSERT INTO past_deleted VALUES (?, ?, ?, ?, ?, ?)",
+            [(*key_row(series.key), revision, since, at)],
+        )

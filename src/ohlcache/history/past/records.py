@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from ohlcache.candles import OHLCV, Anchor, Block, Interval, IntervalSet
+from ohlcache.candles import Block, Interval, IntervalSet
 from ohlcache.candles.codec import decode
 from ohlcache.candles.interval import intersection, normalise
-from ohlcache.errors import ChunkError, StoreDamaged
+from ohlcache.errors import ChunkDamaged, ChunkVersionUnsupported, StoreDamaged
 from ohlcache.history.engine import Session
 from ohlcache.history.past.earlier import Earlier, span
 from ohlcache.history.past.layers import oldest
 from ohlcache.history.past.moment import Moment
-from ohlcache.history.reading import Reading, Series
+from ohlcache.history.reading import Reading, Series, described
 from ohlcache.history.reports import SeriesKey
 
 _ALWAYS = Interval(-(2**62), 2**62)
@@ -50,8 +49,8 @@ def series_then(session: Session, series: Series, revision: int) -> Series | Non
     for extras, zone, offset in earlier:
         if extras is None:
             return None
-        names = (*OHLCV, *json.loads(extras))
-        return replace(series, names=names, anchor=Anchor(zone, offset))
+        names, anchor = described(f"an earlier state of series {series.key}", extras, zone, offset)
+        return replace(series, names=names, anchor=anchor)
     return series
 
 
@@ -98,7 +97,7 @@ def rows_then(
 
     Raises StoreDamaged where they were lost.
     """
-    names = known.series.names
+    names, grid = known.series.names, known.series.grid
     if not records:
         return present.with_names(names)
     parts = []
@@ -106,7 +105,7 @@ def rows_then(
     for part, owner in oldest([record[:2] for record in records], *range_):
         if owner < 0:
             parts.append(present.between(*part).with_names(names))
-        elif records[owner].number:
+        elif records[owner].number and grid.ceil(part.start) < part.end:  # not between open times
             if owner not in decoded:
                 decoded[owner] = decoded_rows(records[owner], known.series.key, moment)
             parts.append(decoded[owner].between(*part).with_names(names))
@@ -116,11 +115,14 @@ def rows_then(
 def decoded_rows(record: Earlier, key: SeriesKey, as_of: Moment | str) -> Block:
     """The rows of a record. Raises StoreDamaged."""
     try:
-        if isinstance(record.rows, bytes):
-            return decode(record.rows)
-        fault = "was damaged and has been dropped: read another range"
-    except ChunkError as error:
+        if not record.is_lost:
+            return decode(cast("bytes", record.rows))
+        fault = "was damaged and has been dropped, it is lost: read another range"
+    except ChunkVersionUnsupported as error:
         fault = str(error)
+    except ChunkDamaged as error:
+        cause = str(error).rpartition(": ")[0]  # without the remedy for a chunk of the present
+        fault = f"{cause}: read another range, and have repair mark what is lost"
     range_ = span(record.start, record.end)
     raise StoreDamaged(f"series {key} as of {as_of}, {range_}: {fault}")
 

@@ -8,7 +8,6 @@ Only bodies are shared: layers of recent rows are small, and replaced with every
 
 from __future__ import annotations
 
-import os
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,15 +50,23 @@ class ChunkTier(Protocol):
 
 
 class Place(NamedTuple):
-    """A stored layer of a window, and what tells its content: the start of its window in ms,
-    layer, revision, bytes, and the checksum that these end with.
+    """A stored layer of a window (see Piece), and what tells its content: revision, bytes, and the
+    checksum that these end with.
     """
 
     start: int
     layer: int
+    first: int
+    last: int
+    rows: int
     revision: int
     size: int
     checksum: bytes
+
+    @property
+    def piece(self) -> Piece:
+        """The layer alone."""
+        return Piece(self.start, self.layer, self.first, self.last, self.rows)
 
 
 class ReadLayers(Protocol):
@@ -88,14 +95,13 @@ class Lookup:
         tier.damaged(len(found) - len(self._found))
         self._given: dict[str, bytes] = {}
 
-    def assemble(
-        self, pieces: Sequence[Piece], readers: Sequence[ReadLayers], names: tuple[str, ...]
-    ) -> Block:
+    def assemble(self, readers: Sequence[ReadLayers], names: tuple[str, ...]) -> Block:
         """See :func:`ohlcache.history.chunks.assemble`; ``readers`` are those of the store.
 
         The tier is given what it lacked, after that proved to be sound. Raises ChunkError for
         chunks of the store only.
         """
+        pieces = [place.piece for place in self._places]
         try:
             block = assemble(pieces, self._sources(readers), names)
         except ChunkError:
@@ -106,13 +112,12 @@ class Lookup:
         return block
 
     def _sources(self, readers: Sequence[ReadLayers]) -> list[ReadChunks]:
-        """As many readers as can work side by side: each of the store's reads for itself only,
-        while from memory all cores can.
+        """As many readers as the store has: each of these reads for itself only, while from memory
+        all can.
         """
         if all(place in self._found for place in self._names):
             self._add_recent(readers[0])
-            cores = min(os.cpu_count() or 1, len(self._names))
-            return [partial(self._chunks, readers[0])] * max(1, cores)
+            return [partial(self._chunks, readers[0])] * len(readers)
         return [partial(self._chunks, read) for read in readers]
 
     def _add_recent(self, read: ReadLayers) -> None:

@@ -97,8 +97,8 @@ class RedisChunks:
     def correct(self, chunks: Mapping[str, bytes]) -> None:
         """See ChunkTier."""
         changes = [Change(name, data, _TTL_MS) for name, data in chunks.items()]
-        if self._ask(self._tier.write(changes, publish=False)) is not None:
-            self.counters.count("written", len(chunks))
+        is_written = self._ask(self._tier.write(changes, publish=False)) is not None
+        self.counters.count("written" if is_written else "not written", len(chunks))
 
     def damaged(self, count: int) -> None:
         """See ChunkTier; what the store gives in their place is written over them."""

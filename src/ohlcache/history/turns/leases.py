@@ -2,8 +2,10 @@
 
 A lease is a range of a series that one owner has taken upon itself to fetch, until a moment of the
 database's clock (Gray and Cheriton, Leases, SOSP 1989). An owner that died holds others up for no
-longer than that. A lease keeps work from being done twice. Who lost one stores only what nobody has
-stored meanwhile: a page that was asked for long ago overwrites nothing newer.
+longer than that, and where the clock is set back, for no longer than twice its time: what would end
+later than that was taken by a clock that was ahead, and has ended. A lease keeps work from being
+done twice. Who lost one stores only what nobody has stored meanwhile: a page that was asked for
+long ago overwrites nothing newer.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from ohlcache.history.reading import Reading, key_row
 from ohlcache.history.reports import SeriesKey
 
 _OF_SERIES = "venue = ? AND symbol = ? AND timeframe = ?"
+
+# A clock that is only adjusted ends no lease: twice, not once.
+_HAS_ENDED = "(until <= {now} OR until > {now} + 2 * lasts)"
 
 
 class Claim(NamedTuple):
@@ -42,7 +47,7 @@ class Leases:
         with self._engine.writing() as session:
             session.lock(f"fetching {key}")
             session.run(
-                f"DELETE FROM fetching WHERE {_OF_SERIES} AND until <= {session.NOW}", *key_row(key)
+                f"DELETE FROM fetching WHERE {_OF_SERIES} AND {_ended(session)}", *key_row(key)
             )
             # Leases first: who gave one up has committed its candles before.
             taken = normalise(
@@ -53,8 +58,8 @@ class Leases:
             lacking = difference(wanted, reading.coverage(series) if series else ())
             granted = difference(lacking, taken)
             session.run_each(
-                f"INSERT INTO fetching VALUES (?, ?, ?, ?, ?, ?, {session.NOW} + ?)",
-                [(*key_row(key), *range_, owner, _ms(seconds)) for range_ in granted],
+                f"INSERT INTO fetching VALUES (?, ?, ?, ?, ?, ?, {session.NOW} + ?, ?)",
+                [(*key_row(key), *range_, owner, _ms(seconds), _ms(seconds)) for range_ in granted],
             )
         return Claim(granted, intersection(lacking, taken))
 
@@ -81,8 +86,9 @@ class Leases:
         """Hold all that the owner still holds for ``seconds`` from now; what that is."""
         with self._engine.writing() as session:
             session.run(
-                f"UPDATE fetching SET until = {session.NOW} + ? "
+                f"UPDATE fetching SET until = {session.NOW} + ?, lasts = ? "
                 f"WHERE owner = ? AND until > {session.NOW}",
+                _ms(seconds),
                 _ms(seconds),
                 owner,
             )
@@ -103,10 +109,14 @@ class Leases:
 
 def _leased(session: Session, key: SeriesKey) -> IntervalSet:
     rows = session.rows(
-        f'SELECT start, "end" FROM fetching WHERE {_OF_SERIES} AND until > {session.NOW}',
+        f'SELECT start, "end" FROM fetching WHERE {_OF_SERIES} AND NOT {_ended(session)}',
         *key_row(key),
     )
     return normalise(rows)
+
+
+def _ended(session: Session) -> str:
+    return _HAS_ENDED.format(now=session.NOW)
 
 
 def _ms(seconds: float) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ohlcache.candles import Timeframe
@@ -13,7 +13,7 @@ from ohlcache.errors import (
     UnknownTimeframe,
     UnsupportedBySource,
 )
-from ohlcache.sources.lake.layout import level
+from ohlcache.sources.lake.layout import level, symbol_folder
 from ohlcache.sources.lake.storage import Storage, join
 
 
@@ -30,9 +30,13 @@ class Found:
 def walk(storage: Storage, wanted: Found, found: Found | None = None) -> Iterator[Found]:
     """The folders of all series that agree with what is ``wanted``, in order of their names.
 
+    ``found``: the folder to begin with, and what is known of it; that of the lake by default.
     Raises FileNotFoundError where there is nothing at all.
     """
     found = Found() if found is None else found
+    if None not in (found.venue, found.symbol, found.timeframe):
+        yield found
+        return
     levels = []
     for name in storage.folders(found.folder):
         known = level(name)
@@ -79,11 +83,13 @@ def venues(storage: Storage) -> list[str]:
 
 
 def venue_of(storage: Storage, symbol: str) -> str | None:
-    """The only venue of a lake that has a symbol; None where the lake has one venue or no symbol.
+    """The only venue of a lake that has a symbol; None where there is nothing to choose from.
 
-    Raises InvalidArgument, naming the venues, where several have it, SourceError.
+    Raises InvalidArgument, naming the venues, where several have it, UnknownSymbol where none of
+    several has it, SourceError.
     """
-    if len(venues(storage)) < 2:
+    named = venues(storage)
+    if len(named) < 2:
         return None
     having = sorted({found.venue for found in walk(storage, Found(symbol=symbol)) if found.venue})
     if len(having) > 1:
@@ -91,19 +97,61 @@ def venue_of(storage: Storage, symbol: str) -> str | None:
             f"venue is not given, and {storage.name} holds {symbol} of several: name one of "
             f"{', '.join(having)}"
         )
-    return next(iter(having), None)
+    if not having:
+        raise _unknown(storage, " or ".join(named), symbol)
+    return having[0]
 
 
-def folder_of(storage: Storage, venue: str, symbol: str, timeframe: Timeframe) -> str:
-    """The folder of a series. Raises UnknownSymbol or UnsupportedBySource, saying what there is."""
-    wanted = Found(venue=venue, symbol=symbol, timeframe=timeframe)
-    found = next(walk(storage, wanted), None)
-    if found is not None:
-        return found.folder
-    others = list(walk(storage, replace(wanted, timeframe=None)))
-    if others:
-        offered = ", ".join(str(other.timeframe) for other in others)
+def folder_of(
+    storage: Storage,
+    venue: str,
+    symbol: str,
+    timeframe: Timeframe,
+    unnamed: Timeframe | None = None,
+) -> str:
+    """The folder of a series; ``unnamed`` is the timeframe of those whose path names none.
+
+    Raises UnknownSymbol or UnsupportedBySource, saying what there is.
+    """
+    wanted = Found(venue=venue, symbol=symbol)
+    folders = _folders(walk(storage, wanted), unnamed)
+    if timeframe in folders:
+        return folders[timeframe]
+    if folders:
+        offered = ", ".join(map(str, folders))
         raise UnsupportedBySource(
             f"timeframe {timeframe} of {symbol} is not in {storage.name}: use one of {offered}"
         )
-    raise UnknownSymbol(f"symbol {symbol!r} of {venue} is not in {storage.name}: see its series()")
+    raise _unknown(storage, venue, symbol)
+
+
+def offered_timeframes(
+    storage: Storage, venue: str, symbol: str, unnamed: Timeframe | None = None
+) -> frozenset[Timeframe]:
+    """The timeframes of a symbol: where we put them, which takes one listing, or else anywhere.
+
+    ``unnamed`` as for :func:`folder_of`. Raises UnknownSymbol.
+    """
+    wanted = Found(venue=venue, symbol=symbol)
+    for begin in (replace(wanted, folder=symbol_folder(venue, symbol)), Found()):
+        try:
+            found = frozenset(_folders(walk(storage, wanted, begin), unnamed))
+        except FileNotFoundError:
+            continue
+        if found:
+            return found
+    raise _unknown(storage, venue, symbol)
+
+
+def _folders(found: Iterable[Found], unnamed: Timeframe | None) -> dict[Timeframe, str]:
+    """Folders by timeframe; of several with the same one the first."""
+    folders: dict[Timeframe, str] = {}
+    for one in found:
+        timeframe = one.timeframe or unnamed
+        if timeframe is not None:
+            folders.setdefault(timeframe, one.folder)
+    return folders
+
+
+def _unknown(storage: Storage, venue: str, symbol: str) -> UnknownSymbol:
+    return UnknownSymbol(f"symbol {symbol!r} of {venue} is not in {storage.name}: see its series()")

@@ -43,11 +43,12 @@ class Partition(NamedTuple):
 
 def series_folder(venue: str, symbol: str, timeframe: Timeframe) -> str:
     """Where we put a series."""
-    return join(
-        f"venue={quote(venue, safe='')}",
-        f"symbol={quote(symbol, safe='')}",
-        f"timeframe={str(timeframe).replace('M', '%4D')}",
-    )
+    return join(symbol_folder(venue, symbol), f"timeframe={str(timeframe).replace('M', '%4D')}")
+
+
+def symbol_folder(venue: str, symbol: str) -> str:
+    """Where we put the series of a symbol."""
+    return join(f"venue={quote(venue, safe='')}", f"symbol={quote(symbol, safe='')}")
 
 
 def level(folder: str) -> Level | None:

@@ -1,13 +1,13 @@
 """What a series of a lake consists of: a small JSON document, replaced as a whole.
 
 Readers see the parts of the old or of the new manifest, never a mixture. A part that a newer one
-replaced stays listed as retired, with the time, until a later export deletes it.
+replaced is listed as retired, with the time: whoever finds its file there has to delete it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Parts in order of time, the open times known, and parts no longer used, with since when."""
+    """Parts in order of time, the open times known, and parts that must go, with since when."""
 
     columns: tuple[str, ...] = OHLCV
     covered: IntervalSet = ()
@@ -71,6 +71,10 @@ class Manifest:
             parts=tuple(kept[range_] for range_ in sorted(kept)),
             retired=tuple(retired.items()),
         )
+
+    def retiring(self, there: Container[str]) -> Manifest:
+        """The manifest without the retired parts that are not ``there`` any more."""
+        return replace(self, retired=tuple(one for one in self.retired if one[0] in there))
 
 
 def encoded(manifest: Manifest) -> bytes:

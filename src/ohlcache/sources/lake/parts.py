@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from ohlcache.sources.lake.storage import Storage, join
 
 _ROWS_PER_GROUP = 16_384
 _BATCH = 262_144
+_OURS = re.compile(r"year=\d{4}/(month=\d\d/)?part-[0-9a-f]{32}\.parquet")
 _MAGIC = b"PAR1"
 _USUAL_FOOTER = 1 << 16  # bytes that hold the end of most files of others
 
@@ -44,6 +46,16 @@ def digest(block: Block) -> str:
     found.update(np.ascontiguousarray(block.times).data)
     found.update(np.ascontiguousarray(block.values).data)
     return found.hexdigest()
+
+
+def name_of(mark: str) -> str:
+    """The name of a part whose candles have this digest."""
+    return f"part-{mark}.parquet"
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path below the folder of a series is one that an export gives to a part."""
+    return _OURS.fullmatch(path) is not None
 
 
 def encode(block: Block) -> bytes:

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,10 +29,11 @@ from ohlcache.errors import (
 )
 from ohlcache.sources.files.epoch import TimeUnit
 from ohlcache.sources.files.options import Options, column_names
-from ohlcache.sources.lake.catalogue import Found, folder_of, venues, walk
+from ohlcache.sources.lake.catalogue import Found, folder_of, offered_timeframes, venues, walk
 from ohlcache.sources.lake.layout import series_folder
 from ohlcache.sources.lake.manifest import Manifest, Part
 from ohlcache.sources.lake.parts import read, survey
+from ohlcache.sources.lake.remembered import Remembered
 from ohlcache.sources.lake.storage import Storage
 from ohlcache.sources.lake.writing import load
 from ohlcache.sources.protocol import Capabilities
@@ -60,7 +60,6 @@ class LakeSeries:
 class _Series:
     folder: str
     manifest: Manifest
-    looked_at: float
 
 
 class LakeSource:
@@ -99,14 +98,12 @@ class LakeSource:
         self._storage = Storage(url, storage_options)
         self._options = Options(column_names(columns), tz, time_unit)
         self._own_timeframe = None if timeframe is None else Timeframe.parse(timeframe)
-        self._recheck_seconds = recheck_seconds
         self._clock = clock
-        self._lock = Lock()
-        self._known: dict[tuple[str, Timeframe], _Series] = {}
+        self._known: Remembered[tuple[str, Timeframe], _Series] = Remembered(recheck_seconds, clock)
+        self._offered: Remembered[str, frozenset[str]] = Remembered(recheck_seconds, clock)
         self._venue = _venue(self._storage, venue)
-        self._capabilities = Capabilities(
-            page_size=_PAGE, concurrency=2, timeframes=self._timeframes()
-        )
+        self._capabilities = Capabilities(page_size=_PAGE, concurrency=2)
+        self._check_layout()
 
     @property
     def venue(self) -> str:
@@ -115,15 +112,25 @@ class LakeSource:
 
     @property
     def capabilities(self) -> Capabilities:
-        """No rate limit; the timeframes of the first symbol, which are those of all in most lakes.
-
-        Others are found too when they are asked for by :meth:`candles`.
-        """
+        """No rate limit; the timeframes differ by symbol, see :meth:`timeframes_of`."""
         return self._capabilities
 
     def now(self) -> int:
         """The local clock, ms since the epoch."""
         return int(self._clock() * 1000)
+
+    @stamina.retry(on=SourceUnavailable, attempts=_ATTEMPTS, wait_initial=0.2)
+    def timeframes_of(self, symbol: str) -> frozenset[str]:
+        """The timeframes that the lake has of a symbol, in canonical text.
+
+        Raises UnknownSymbol, SourceError, SourceUnavailable after retries.
+        """
+
+        def look() -> frozenset[str]:
+            found = offered_timeframes(self._storage, self._venue, symbol, self._own_timeframe)
+            return frozenset(map(str, found))
+
+        return self._offered.get(symbol, look)
 
     def known(self, symbol: str, timeframe: str) -> IntervalSet:
         """The open times that the lake can tell about, in ms; nothing else is asked of it.
@@ -180,7 +187,7 @@ class LakeSource:
             with ThreadPoolExecutor(min(_PARTS_AT_ONCE, len(parts)) or 1) as threads:
                 blocks = list(threads.map(one, parts))
         except SourceUnavailable:
-            self._forget(series)  # its parts may have been replaced
+            self._known.forget(series)  # its parts may have been replaced
             raise
         found = Block.concatenate([Block.empty(series.manifest.columns), *blocks])
         if (np.diff(found.times) > 0).all():
@@ -205,40 +212,28 @@ class LakeSource:
                 len(manifest.parts),
             )
 
-    def _timeframes(self) -> frozenset[str]:
+    def _check_layout(self) -> None:
         if self._own_timeframe is not None:
-            return frozenset([str(self._own_timeframe)])
+            return
         first = next(walk(self._storage, Found(venue=self._venue)), None)
         if first is None or first.timeframe is None:
             raise InvalidArgument(
                 f"timeframe is not given, and {self._storage.name} has no folders timeframe=…: "
                 "give the one that it holds"
             )
-        wanted = Found(venue=self._venue, symbol=first.symbol)
-        return frozenset(str(found.timeframe) for found in walk(self._storage, wanted))
 
     @stamina.retry(on=SourceUnavailable, attempts=_ATTEMPTS, wait_initial=0.2)
     def _series(self, symbol: str, timeframe: str) -> _Series:
         key = symbol, Timeframe.parse(timeframe)
-        with self._lock:
-            known = self._known.get(key)
-        now = self._clock()
-        if known is not None and now - known.looked_at < self._recheck_seconds:
-            return known
-        folder = series_folder(self._venue, *key)
-        manifest = load(self._storage, folder)
-        if manifest is None:
-            folder = folder_of(self._storage, self._venue, *key)
-            manifest = self._manifest(folder, key[1])
-        series = _Series(folder, manifest, now)
-        with self._lock:
-            self._known[key] = series
-        return series
+        return self._known.get(key, partial(self._looked_up, *key))
 
-    def _forget(self, series: _Series) -> None:
-        with self._lock:
-            for key in [key for key, known in self._known.items() if known is series]:
-                del self._known[key]
+    def _looked_up(self, symbol: str, timeframe: Timeframe) -> _Series:
+        folder = series_folder(self._venue, symbol, timeframe)
+        manifest = load(self._storage, folder)
+        if manifest is not None:
+            return _Series(folder, manifest)
+        folder = folder_of(self._storage, self._venue, symbol, timeframe, self._own_timeframe)
+        return _Series(folder, self._manifest(folder, timeframe))
 
     def _manifest(self, folder: str, timeframe: Timeframe) -> Manifest:
         """The manifest of a folder, or one made of the footers of its files."""

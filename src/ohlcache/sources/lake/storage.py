@@ -6,14 +6,17 @@ other schemes are fsspec's (``gs://`` needs gcsfs, ``abfs://`` adlfs, and so on)
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from ohlcache.errors import InvalidArgument, MissingExtra, SourceError, SourceUnavailable
 from ohlcache.sources.files.atomic import atomic_write
+from ohlcache.urls import NOT_ENCODED, is_ambiguous, masked, password_parts
 
 _DENIED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "403", "401")
 _SECRET = ("key", "secret", "token", "pass", "auth", "user")  # in names of options
@@ -33,12 +36,16 @@ class Storage:
         What they leave out comes from where the file system looks for it: environment, profiles.
         Raises InvalidArgument for a URL or options that mean nothing, MissingExtra without fsspec.
         """
+        if not isinstance(url, str | os.PathLike) or not str(url).strip():
+            raise InvalidArgument(f"url is {url!r}: give a path, or a URL such as s3://bucket/path")
         text = str(url)
-        self._secrets = [
+        given = {
             str(value)
             for name, value in (options or {}).items()
-            if any(sign in name for sign in _SECRET) and len(str(value)) > 3
-        ]
+            if any(sign in name for sign in _SECRET)
+        }
+        secrets = {one for one in given.union(password_parts(text)) if len(one) > 3}
+        self._secrets = sorted(secrets, key=len, reverse=True)  # one may hold another
         self.name = _without_user(text)
         try:
             self._files, self._root = _file_system(text, dict(options or {}))
@@ -47,11 +54,12 @@ class Storage:
                 raise MissingExtra("fsspec", "lake") from None
             raise InvalidArgument(f"url {self.name!r}: {self._told(error)}") from None
         except (TypeError, ValueError) as error:
+            reason = NOT_ENCODED if is_ambiguous(text) else self._told(error)
             raise InvalidArgument(
-                f"url {self.name!r} or its storage_options cannot be used ({self._told(error)}): "
+                f"url {self.name!r} or its storage_options cannot be used ({reason}): "
                 "give a path, file://, s3://bucket/path or another URL of fsspec"
             ) from None
-        self._is_local = "file" in self._files.protocol
+        self.is_local: bool = "file" in self._files.protocol
         self._is_flat = self._files.protocol == "s3"
         # Without it fsspec's wrapper fails for ranges that start at 0.
         self._reading = {"seekable": True} if self._is_flat else {}
@@ -69,33 +77,60 @@ class Storage:
 
     def put(self, path: str, data: bytes) -> None:
         """An object under a name: readers see all of it or what was there before."""
-        try:
-            with self._errors(path):
-                self._put(self._at(path), data)
-        except FileNotFoundError as error:  # of a folder that nobody can make
-            raise self._no_folder(error) from error
+        with self._placing(path):
+            self._put(self._at(path), data)
 
     def _put(self, target: str, data: bytes) -> None:
-        if self._is_local:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(Path(target)) as file:
+        if self.is_local:
+            with atomic_write(_below_folders(target)) as file:
                 file.write(data)
             return
         if not self._is_flat:
             self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
         self._files.pipe_file(target, data)
 
+    @contextmanager
+    def locked(self, path: str) -> Iterator[bool]:
+        """Whether nobody had locked this local file, which is made and then locked until the end.
+
+        The lock is one of the operating system, which ends it with the process.
+        """
+        with self._placing(path):
+            file = _below_folders(self._at(path)).open("ab")
+        with file:
+            with self._errors(path):
+                is_free = _lock(file)
+            try:
+                yield is_free
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)  # for processes forked meanwhile, too
+
     def remove(self, path: str) -> None:
         """Delete an object."""
         with self._errors(path):
             self._files.rm_file(self._at(path))
 
+    def modified(self, path: str) -> int | None:
+        """When an object was put, in ms, or None where the file system does not tell."""
+        with self._errors(path):
+            try:
+                return int(self._files.modified(self._at(path)).timestamp() * 1000)
+            except NotImplementedError:
+                return None
+
     def folders(self, path: str) -> list[str]:
         """The names of the folders in a folder, sorted."""
+        return self._listed(path, "directory")
+
+    def objects(self, path: str) -> list[str]:
+        """The names of the objects in a folder, not in those below it, sorted."""
+        return self._listed(path, "file")
+
+    def _listed(self, path: str, kind: str) -> list[str]:
         with self._errors(path):
             self._files.invalidate_cache()
             found = self._files.ls(self._at(path), detail=True)
-        names = (one["name"].rstrip("/") for one in found if one["type"] == "directory")
+        names = (one["name"].rstrip("/") for one in found if one["type"] == kind)
         return sorted(name.rpartition("/")[2] for name in names)
 
     def files(self, path: str, suffix: str) -> dict[str, int]:
@@ -117,6 +152,14 @@ class Storage:
 
     def _at(self, path: str) -> str:
         return join(self._root, path)
+
+    @contextmanager
+    def _placing(self, path: str) -> Iterator[None]:
+        try:
+            with self._errors(path):
+                yield
+        except FileNotFoundError as error:  # of a folder that nobody can make
+            raise self._no_folder(error) from error
 
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
@@ -161,6 +204,21 @@ def join(*parts: str) -> str:
     return "/".join(part.rstrip("/") for part in parts if part)
 
 
+def _below_folders(target: str) -> Path:
+    """The path of a local file, after its folders were made."""
+    path = Path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:
     import fsspec
 
@@ -179,7 +237,8 @@ def _file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:
 
 
 def _without_user(url: str) -> str:
-    split = urlsplit(url)
+    shown = masked(url)
+    split = urlsplit(shown)
     if not split.netloc:
-        return url
+        return shown
     return split._replace(netloc=split.netloc.rpartition("@")[2], query="").geturl()

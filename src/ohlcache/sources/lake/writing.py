@@ -1,12 +1,12 @@
 """A series into a lake: only the partitions whose candles differ from what is there.
 
 A new part is uploaded under a name of its own, made of a digest of its candles; the manifest,
-which is replaced last, is what makes it part of the series. What the lake knows and the caller does
-not is kept. Parts that are no longer used are deleted by a later export, a day after they were
-replaced, so that a reader has a day to finish.
+which is replaced last, is what makes it part of the series, and then the parts that it replaced are
+deleted. Of exports that begin with the same manifest at most one replaces it; the others are
+refused. What the lake knows and the caller does not is kept.
 
-Damage heals: a part that is missing or cut short is written again, and a manifest that cannot be
-read is made anew from what the caller knows.
+Damage heals: a part that is missing or cut short is written again, and a manifest that is missing
+or cannot be read is made anew from the parts that are there and what the caller knows.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from dataclasses import dataclass, replace
 
 from ohlcache.candles import Block, Interval, IntervalSet, Timeframe
 from ohlcache.candles.interval import difference, intersection, union
-from ohlcache.errors import OhlcacheError
+from ohlcache.errors import SourceUnavailable
 from ohlcache.sources.files.options import Options
 from ohlcache.sources.lake import manifest as manifests
+from ohlcache.sources.lake.adopting import adopted
 from ohlcache.sources.lake.layout import Partition, partitions, series_folder
 from ohlcache.sources.lake.manifest import DamagedManifest, Manifest, Part
-from ohlcache.sources.lake.parts import digest, encode, footer_of, read
+from ohlcache.sources.lake.parts import digest, encode, footer_of, name_of, read
+from ohlcache.sources.lake.replacing import Plan, carry_out, document_of, overtaken, unused
 from ohlcache.sources.lake.storage import Storage, join
-
-KEPT_MS = 24 * 3_600_000  # a part that was replaced, for those who still read it
 
 # The candles that open in [start, end), sorted, and what of it they are all of.
 Known = Callable[[int, int], tuple[Block, IntervalSet]]
@@ -34,8 +34,8 @@ Known = Callable[[int, int], tuple[Block, IntervalSet]]
 class LakeExport:
     """What an export did: partitions written and left as they were, rows and bytes written.
 
-    deleted: parts that earlier exports had replaced. repaired: parts and manifests that were
-    missing or damaged; what only they knew is no longer known to the lake.
+    deleted: files of parts that are no longer used. repaired: parts and manifests that were missing
+    or damaged; what only they knew is no longer known to the lake.
     """
 
     written: int = 0
@@ -69,64 +69,95 @@ def export_series(
 
     It is asked for a partition at a time, candles and coverage of one moment; ``now`` is ms.
 
-    Raises SourceError or SourceUnavailable where the lake cannot be written, OhlcacheError where
-    another export changed the series meanwhile; the lake then is as it was before.
+    Raises SourceError where another export changed the series meanwhile, SourceError or
+    SourceUnavailable where the lake cannot be written. Readers see nothing of a refused export; of
+    one that ended with SourceUnavailable all or nothing.
     """
     folder = series_folder(venue, symbol, timeframe)
-    document = _document(storage, folder)
-    try:
-        before, repaired = _manifest(storage, folder, document), 0
-    except DamagedManifest:
-        before, repaired = None, 1
-    manifest = before or Manifest()
-    lost = _lost(storage, folder, manifest)
+    begun = _begin(storage, folder, timeframe, now)
+    wanted = list(partitions(timeframe, covered))
+    broken = [one.range for one in wanted if begun.manifest.part_of(one.range) in begun.lost]
+    manifest = replace(begun.manifest, covered=difference(begun.manifest.covered, broken))
+    names, all_known = manifest.columns, manifest.covered
     changed: dict[Interval, Part | None] = {}
-    names = manifest.columns
-    all_known = manifest.covered
-    unchanged = 0
-    for partition in partitions(timeframe, covered):
-        block, newly = known(*partition.range)
-        old = manifest.part_of(partition.range)
-        if old in lost:
-            repaired += 1
-            left = difference(manifest.covered, [partition.range])
-            manifest = replace(manifest, covered=left)
-            all_known = difference(all_known, [partition.range])
+    for partition in wanted:
+        ours, newly = known(*partition.range)
         all_known = union(all_known, newly)
-        block = _with_theirs(storage, folder, manifest, partition, block, newly)
+        block = _with_theirs(storage, folder, begun, manifest, partition, ours, newly)
         names = tuple(dict.fromkeys((*names, *block.names)))
         mark = digest(block) if len(block) else None
-        if old not in lost and mark == (old.digest if old else None):
-            unchanged += 1
-        elif mark is None:
-            changed[partition.range] = None
-        else:
-            changed[partition.range] = _upload(storage, folder, partition, block, mark)
+        old = manifest.part_of(partition.range)
+        if old in begun.lost or mark != (old.digest if old else None):
+            changed[partition.range] = (
+                None if mark is None else _upload(storage, folder, partition, block, mark)
+            )
     after = replace(manifest.with_parts(changed, now), columns=names, covered=all_known)
-    after, deleted = _cleaned(storage, folder, after, now)
-    if after != before:
-        _replace(storage, folder, document, after)
-    uploaded = [part for part in changed.values() if part is not None]
+    uploaded = tuple(part for part in changed.values() if part is not None)
     return LakeExport(
         written=len(changed),
-        unchanged=unchanged,
+        unchanged=len(wanted) - len(changed),
         rows=sum(part.rows for part in uploaded),
         bytes=sum(part.bytes for part in uploaded),
-        deleted=deleted,
-        repaired=repaired,
+        deleted=_finish(storage, folder, begun, after, uploaded, now),
+        repaired=begun.repaired + len(broken),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What an export finds: the manifest, or one made anew, and files with their sizes in bytes.
+
+    lost: the parts whose files are missing or not as long as they were.
+    """
+
+    document: bytes | None
+    manifest: Manifest
+    is_made_anew: bool
+    files: dict[str, int]
+
+    @property
+    def lost(self) -> set[Part]:
+        parts = self.manifest.parts
+        return {part for part in parts if self.files.get(part.path) != part.bytes}
+
+    @property
+    def repaired(self) -> int:
+        return int(self.is_made_anew and bool(self.document is not None or self.manifest.parts))
+
+
+def _begin(storage: Storage, folder: str, timeframe: Timeframe, now: int) -> _Begun:
+    document = document_of(storage, folder)
+    files = storage.files(folder, ".parquet")
+    try:
+        manifest = _manifest(storage, folder, document)
+    except DamagedManifest:
+        manifest = None
+    if manifest is None:
+        return _Begun(document, adopted(storage, folder, files, timeframe, now), True, files)
+    return _Begun(document, manifest.retiring(files), False, files)
+
+
+def _finish(
+    storage: Storage,
+    folder: str,
+    begun: _Begun,
+    after: Manifest,
+    uploaded: tuple[Part, ...],
+    now: int,
+) -> int:
+    """Have what was uploaded count, and nothing else; how many parts were deleted."""
+    is_changed = begun.is_made_anew or after != begun.manifest
+    if not (is_changed or uploaded or unused(storage, folder, after, begun.files, now)):
+        return 0
+    needed = frozenset(after.parts) - (begun.lost - set(uploaded))
+    return carry_out(
+        storage, folder, Plan(begun.document, after, is_changed, needed, uploaded), now
     )
 
 
 def load(storage: Storage, folder: str) -> Manifest | None:
     """The manifest of a series; None where there is none. Raises what ``decoded`` raises."""
-    return _manifest(storage, folder, _document(storage, folder))
-
-
-def _document(storage: Storage, folder: str) -> bytes | None:
-    try:
-        return storage.read(join(folder, manifests.NAME))
-    except FileNotFoundError:
-        return None
+    return _manifest(storage, folder, document_of(storage, folder))
 
 
 def _manifest(storage: Storage, folder: str, document: bytes | None) -> Manifest | None:
@@ -135,17 +166,10 @@ def _manifest(storage: Storage, folder: str, document: bytes | None) -> Manifest
     return manifests.decoded(document, join(storage.name, folder, manifests.NAME))
 
 
-def _lost(storage: Storage, folder: str, manifest: Manifest) -> set[Part]:
-    """The parts whose files are missing or not as long as they were; costs one listing."""
-    if not manifest.parts:
-        return set()
-    sizes = storage.files(folder, ".parquet")
-    return {part for part in manifest.parts if sizes.get(part.path) != part.bytes}
-
-
 def _with_theirs(
     storage: Storage,
     folder: str,
+    begun: _Begun,
     manifest: Manifest,
     partition: Partition,
     ours: Block,
@@ -156,7 +180,12 @@ def _with_theirs(
     theirs = difference(intersection(manifest.covered, [partition.range]), known)
     blocks = [ours.between(*range_) for range_ in known]
     if part is not None and theirs:
-        stored = read(storage, part, folder, partition.range, Options())
+        try:
+            stored = read(storage, part, folder, partition.range, Options())
+        except SourceUnavailable:
+            if document_of(storage, folder) != begun.document:
+                raise overtaken(storage, folder) from None
+            raise
         blocks += [stored.between(*range_) for range_ in theirs]
     filled = [block for block in blocks if len(block)]
     return filled[0] if len(filled) == 1 else Block.concatenate(sorted(filled, key=_first))
@@ -168,27 +197,6 @@ def _first(block: Block) -> int:
 
 def _upload(storage: Storage, folder: str, partition: Partition, block: Block, mark: str) -> Part:
     data = encode(block)
-    path = join(partition.folder, f"part-{mark}.parquet")
+    path = join(partition.folder, name_of(mark))
     storage.put(join(folder, path), data)
     return Part(path, partition.range, len(block), len(data), footer_of(data), mark)
-
-
-def _cleaned(storage: Storage, folder: str, manifest: Manifest, now: int) -> tuple[Manifest, int]:
-    """The manifest without the parts that were retired long ago, which are deleted."""
-    kept = tuple((path, at) for path, at in manifest.retired if at + KEPT_MS > now)
-    old = [path for path, at in manifest.retired if at + KEPT_MS <= now]
-    for path in old:
-        try:
-            storage.remove(join(folder, path))
-        except FileNotFoundError:
-            continue  # an export that died after it had deleted it
-    return replace(manifest, retired=kept), len(old)
-
-
-def _replace(storage: Storage, folder: str, before: bytes | None, after: Manifest) -> None:
-    if _document(storage, folder) != before:
-        raise OhlcacheError(
-            f"{join(storage.name, folder)} was changed by another export meanwhile: export again, "
-            "one at a time for each series"
-        )
-    storage.put(join(folder, manifests.NAME), manifests.encoded(after))

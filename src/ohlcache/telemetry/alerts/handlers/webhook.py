@@ -14,6 +14,7 @@ from math import isfinite
 from typing import Any
 
 from ohlcache.errors import AlertUndelivered, InvalidArgument
+from ohlcache.quiet import keep_quiet
 from ohlcache.telemetry.alerts.event import AlertEvent
 from ohlcache.telemetry.alerts.handlers.signature import SIGNATURE_HEADER, sign
 from ohlcache.telemetry.alerts.handlers.target import target_of
@@ -63,6 +64,7 @@ class WebhookHandler:
 
         import stamina
 
+        keep_quiet("stamina")
         told = {**event.as_dict(), "process": this_process().name}
         body = json.dumps(told, allow_nan=False).encode()
         tried = 0
