@@ -41,7 +41,7 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 # The peers have requirements of their own, so they get an environment of their own.
 .bench-venv/.ready: pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv .bench-venv
-	.bench-venv/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[polars,redis]' -r benchmarks/requirements.txt
+	.bench-venv/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[polars,redis,postgres,lake]' -r benchmarks/requirements.txt
 	touch $@
 
 clean:

@@ -89,6 +89,7 @@ _PACKAGES = (
     "libcachesim",
     "redis",
     "hiredis",
+    "psycopg",
 )
 _IMPORT_ROWS, _QUICK_IMPORT_ROWS = 50_000_000, 2_000_000
 

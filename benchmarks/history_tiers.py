@@ -1,184 +1,115 @@
-"""What does it cost that many processes and machines share one history?
+"""What does each place cost that candles can come from, and the right to fetch them?
 
-A month of minutes, of which nothing is decoded, from each place that can have it. What it takes to
-have a range to oneself before it is fetched. After how long a candle that one process wrote is in
-the reads of another, counted from when the write returned. PostgreSQL is measured where
-``OHLCACHE_TEST_POSTGRES_URL`` names a server; its schema ``ohlcache_tiers`` is made anew.
+A month and a year of minutes, of which nothing is decoded, from the database and from Redis before
+it. A year that memory holds, beside the same of a SQLite store alone: that it is shared must not be
+felt. What it takes to have a range to oneself before it is fetched. PostgreSQL is measured where
+``OHLCACHE_TEST_POSTGRES_URL`` names a server.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
 
 import ohlcache
 from benchmarks.common import (
     Figure,
     Options,
+    Run,
     Target,
     as_time,
     at_most,
     best_by_turns,
     figure,
-    percentile,
+    ratio_at_most,
     seconds,
 )
-from benchmarks.datasets import MONTH, SYMBOL, TIMEFRAME, YEAR, Span, synthetic
+from benchmarks.datasets import MINUTE, MONTH, SYMBOL, TIMEFRAME, YEAR, Span, synthetic
 from benchmarks.redis_bench_server import redis_server
+from benchmarks.stores import await_shared, empty_stores, let_go, opened
 from ohlcache.candles import Interval, Timeframe
 from ohlcache.history import MarketData
 from ohlcache.history.reports import SeriesKey
 from ohlcache.history.turns import LEASE_SECONDS
 
-TITLE = "One history for many processes"
+TITLE = "Memory, Redis, database"
 
-_SCHEMA = "ohlcache_tiers"
 _KEY = SeriesKey("local", SYMBOL, Timeframe.parse(TIMEFRAME))
-_CLAIMS = 100  # in one measurement
-_WRITES = 300
-_MINUTE = 60_000
-_FIRST = 1_900_000_000_000 // _MINUTE * _MINUTE
-_ALL = 2**40
+_WARM_READS, _CLAIMS = 500, 100  # in one measurement
+_CLAIMED = 500 * MINUTE
+_FIRST = 1_900_000_000_000 // MINUTE * MINUTE
 
 
 def measure(options: Options) -> Iterator[Figure]:
     with ExitStack() as stack:
         redis = stack.enter_context(redis_server(options.scratch))
-        stores: dict[str, str | Path] = {"SQLite": options.scratch / "tiers"}
-        if url := os.environ.get("OHLCACHE_TEST_POSTGRES_URL"):
-            stores["PostgreSQL"] = stack.enter_context(_schema(url))
-        frame = synthetic(options.quick).frame
-        for location in stores.values():
+        locations = stack.enter_context(empty_stores(options, "tiers"))
+        stores = {}
+        for name, location in locations.items():
             with ohlcache.open(location) as md:
-                md.write(SYMBOL, TIMEFRAME, frame)
-        yield from _reads(options, stores, redis)
-        for name, location in stores.items():
-            with ohlcache.open(location) as md:
-                best = best_by_turns({"": partial(_claims, md)}, options.turns(20))
-                bound = at_most(2e-3, as_time) if name == "SQLite" else None
-                yield figure(f"take and give up a range, {name}", best[""], as_time, target=bound)
-        for name, location in stores.items():
-            took = _visible_after(location, _WRITES // 4 if options.quick else _WRITES)
-            yield figure(f"seen by another process, median, {name}", percentile(took, 0.5), as_time)
-            bound = at_most(0.1, as_time)
-            yield figure(
-                f"seen by another process, p99, {name}",
-                percentile(took, 0.99),
-                as_time,
-                None,
-                bound,
-            )
+                md.write(SYMBOL, TIMEFRAME, synthetic(options.quick).frame)
+            stores[name] = stack.enter_context(opened(location))
+            shared = stack.enter_context(opened(location, redis))
+            shared.candles(SYMBOL, TIMEFRAME)
+            await_shared(shared)
+            stores[f"Redis before {name}"] = shared
+        yield from _cold_reads(options, stores, MONTH, at_most(5e-3, as_time))
+        yield from _cold_reads(options, stores, YEAR)
+        yield from _warm_reads(options, stores)
+        yield from _claims(options, {name: stores[name] for name in locations})
 
 
-@contextmanager
-def _schema(url: str) -> Iterator[str]:
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {_SCHEMA} CASCADE")
-        connection.execute(f"CREATE SCHEMA {_SCHEMA}")
-        yield f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{_SCHEMA}"
-        connection.execute(f"DROP SCHEMA {_SCHEMA} CASCADE")
-
-
-# -- reads ---------------------------------------------------------------------------------------
+def _cold_reads(
+    options: Options, stores: dict[str, MarketData], span: Span, target: Target | None = None
+) -> Iterator[Figure]:
+    runs = {name: partial(_cold_read, md, span) for name, md in stores.items()}
+    best = best_by_turns(runs, options.turns(40))
+    for name in stores:
+        if (before := f"Redis before {name}") in stores:
+            what = f"{span.name}, {before}"
+            yield figure(what, best[before], as_time, (name, best[name]), target)
 
 
-def _reads(options: Options, stores: dict[str, str | Path], redis: str) -> Iterator[Figure]:
-    bounds: dict[str, Target] = {MONTH.name: at_most(5e-3, as_time)}
-    with ExitStack() as stack:
-        opened = {}
-        for name, location in stores.items():
-            opened[name] = stack.enter_context(ohlcache.open(location))
-            opened[f"Redis before {name}"] = stack.enter_context(_sharing(location, redis))
-        for span in (MONTH, YEAR):
-            runs = {name: partial(_cold, md, span) for name, md in opened.items()}
-            best = best_by_turns(runs, options.turns(40))
-            for name in stores:
-                before, peer = f"Redis before {name}", (name, best[name])
-                yield figure(
-                    f"{span.name}, {before}", best[before], as_time, peer, bounds.get(span.name)
-                )
-
-
-@contextmanager
-def _sharing(location: str | Path, redis: str) -> Iterator[MarketData]:
-    """A store whose chunks Redis has."""
-    tree = {"history": {"share_chunks": True}, "cache": {"l2": {"redis_url": redis}}}
-    with ohlcache.open(location, settings=tree) as md:
-        md.candles(SYMBOL, TIMEFRAME)
-        while md.stats()["shared"].get("written", 0) < md.stats()["shared"]["misses"]:
-            time.sleep(0.01)
-        yield md
-
-
-def _cold(md: MarketData, span: Span) -> float:
-    md.drop_decoded(_ALL)
+def _cold_read(md: MarketData, span: Span) -> float:
+    let_go(md)
     return seconds(lambda: md.candles(SYMBOL, TIMEFRAME, span.start, span.end))
 
 
-# -- leases --------------------------------------------------------------------------------------
+def _warm_reads(options: Options, stores: dict[str, MarketData]) -> Iterator[Figure]:
+    for form in ("pandas", "numpy"):
+        runs: dict[str, Run] = {name: partial(_warm_read, md, form) for name, md in stores.items()}
+        best = best_by_turns(runs, options.turns(40))
+        alone = ("SQLite", best.pop("SQLite"))
+        for name, took in best.items():
+            what = f"{YEAR.name} in memory as {form}, {name}"
+            yield figure(what, took, as_time, alone, ratio_at_most(1.1))
 
 
-def _claims(md: MarketData) -> float:
+def _warm_read(md: MarketData, form: str) -> float:
+    def some() -> None:
+        for _ in range(_WARM_READS):
+            md.candles(SYMBOL, TIMEFRAME, YEAR.start, YEAR.end, as_=form)
+
+    md.candles(SYMBOL, TIMEFRAME, YEAR.start, YEAR.end)
+    return seconds(some) / _WARM_READS
+
+
+def _claims(options: Options, stores: dict[str, MarketData]) -> Iterator[Figure]:
+    runs = {name: partial(_claim, md) for name, md in stores.items()}
+    for name, took in best_by_turns(runs, options.turns(20)).items():
+        what = f"take and give up a range, {name}"
+        yield figure(what, took, as_time, target=at_most(2e-3, as_time))
+
+
+def _claim(md: MarketData) -> float:
     leases = md._store.leases
 
     def some() -> None:
         for number in range(_CLAIMS):
-            start = _FIRST + number * 500 * _MINUTE
-            wanted = (Interval(start, start + 500 * _MINUTE),)
+            start = _FIRST + number * _CLAIMED
+            wanted = (Interval(start, start + _CLAIMED),)
             claim = leases.claim(_KEY, wanted, "benchmark", LEASE_SECONDS)
             leases.release(_KEY, claim.granted, "benchmark")
 
     return seconds(some) / _CLAIMS
-
-
-# -- visibility ----------------------------------------------------------------------------------
-
-
-def _visible_after(location: str | Path, writes: int) -> list[float]:
-    """Seconds from the return of a write to the first read of another process that has it."""
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    writer = context.Process(target=_write, args=(location, writes, theirs))
-    writer.start()
-    took = []
-    with ohlcache.open(location) as md:
-        for number in range(writes):
-            ours.send(None)
-            time_of = _FIRST + number * _MINUTE
-            seen = _until(lambda time_of=time_of: _holds(md, time_of))
-            took.append(max(0.0, seen - ours.recv()))
-    writer.join()
-    return took
-
-
-def _write(location: str | Path, writes: int, reader: Connection[Any, Any]) -> None:
-    with ohlcache.open(location) as md:
-        for number in range(writes):
-            reader.recv()
-            time.sleep(0.002)  # by then the reader is waiting
-            row = [[_FIRST + number * _MINUTE, 1.0, 1.0, 1.0, 1.0, 1.0]]
-            md.write("SEEN", TIMEFRAME, row, closed_until=_FIRST + 10**12)
-            reader.send(time.monotonic())
-
-
-def _holds(md: MarketData, time_of: int) -> bool:
-    try:
-        rows = md.candles("SEEN", TIMEFRAME, time_of, time_of + _MINUTE, as_="ccxt")
-    except ohlcache.OhlcacheError:  # not stored yet
-        return False
-    return bool(rows)
-
-
-def _until(condition: Callable[[], bool]) -> float:
-    while not condition():
-        time.sleep(0.0005)
-    return time.monotonic()

@@ -1,22 +1,21 @@
 """The candle store in PostgreSQL, beside the one in SQLite and beside rows in a table.
 
-Both stores and the table hold the same year of minutes. A cold read opens the store anew, so that
-nothing is decoded; the server's and the system's caches are warm for everyone. The table has an
-index on symbol and time, and is read with ``SELECT`` into pandas by psycopg, in binary.
+Both stores and the table hold the same year of minutes. A cold read is of a store in which nothing
+is decoded, and which was opened for it (the server is then still busy with our connections) or kept
+open; the server's and the system's caches are warm for everyone. The table has an index on symbol
+and time, and is read with ``SELECT`` into pandas by psycopg, in binary.
 
-Measured on the server that ``OHLCACHE_TEST_POSTGRES_URL`` names, if any; its schema
-``ohlcache_bench`` is made anew.
+Measured on the server that ``OHLCACHE_TEST_POSTGRES_URL`` names, if any.
 """
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator
-from typing import Any
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import psycopg
 
 import ohlcache
 from benchmarks.common import (
@@ -25,20 +24,21 @@ from benchmarks.common import (
     Run,
     as_bytes,
     as_time,
-    at_most,
     best_by_turns,
     figure,
-    percentile,
     ratio_at_most,
     seconds,
     times_faster,
 )
 from benchmarks.datasets import SYMBOL, TIMEFRAME, YEAR, synthetic
+from benchmarks.stores import empty_stores, let_go
+from ohlcache.history import MarketData
+
+if TYPE_CHECKING:
+    import psycopg
 
 TITLE = "The store in PostgreSQL"
 
-_SCHEMA = "ohlcache_bench"
-_BESIDE = "beside postgres"
 _COLUMNS = ["open", "high", "low", "close", "volume"]
 _TABLE = """
 CREATE TABLE candles (
@@ -59,44 +59,57 @@ _SELECT = (
 
 
 def measure(options: Options) -> Iterator[Figure]:
-    url = os.environ.get("OHLCACHE_TEST_POSTGRES_URL")
-    if not url:
-        return
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {_SCHEMA} CASCADE")
-        connection.execute(f"CREATE SCHEMA {_SCHEMA}")
-    inside = f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{_SCHEMA}"
-    with psycopg.connect(inside, autocommit=True) as connection:
-        yield from _measured(options, inside, connection)
-        connection.execute(f"DROP SCHEMA {_SCHEMA} CASCADE")
+    with empty_stores(options, "postgres_store") as stores:
+        if "PostgreSQL" not in stores:
+            return
+        import psycopg
+
+        with psycopg.connect(stores["PostgreSQL"], autocommit=True) as connection:
+            yield from _measured(options, stores, connection)
 
 
-def _measured(options: Options, url: str, connection: psycopg.Connection[Any]) -> Iterator[Figure]:
+def _measured(
+    options: Options, stores: dict[str, str], connection: psycopg.Connection[Any]
+) -> Iterator[Figure]:
     frame = synthetic(options.quick).frame
     frame = frame[(frame.index >= YEAR.start) & (frame.index < YEAR.end)]
-    with ohlcache.open(url) as md:
-        took = seconds(lambda: md.write(SYMBOL, TIMEFRAME, frame))
-        stored = md.stats()["store"]["bytes"]
-    with ohlcache.open(options.scratch / _BESIDE) as md:
-        beside = seconds(lambda: md.write(SYMBOL, TIMEFRAME, frame))
-    yield figure("write a year", took, as_time, ("SQLite", beside))
-    _fill(connection, frame)
+    wrote, stored = {}, {}
+    for name, location in stores.items():
+        with ohlcache.open(location) as md:
+            wrote[name] = seconds(lambda md=md: md.write(SYMBOL, TIMEFRAME, frame))
+            stored[name] = md.stats()["store"]["bytes"]
+    table = _written(connection, frame)
+    ours = wrote["PostgreSQL"]
+    yield figure("write a year", ours, as_time, ("SQLite", wrote["SQLite"]))
+    yield figure("write a year", ours, as_time, ("COPY of rows", table))
     ((rows,),) = connection.execute("SELECT pg_total_relation_size('candles')").fetchall()
-    yield figure("a year on disk", stored, as_bytes, ("row table", rows), ratio_at_most(0.15))
-    yield from _cold_reads(options, url, connection, frame)
-    yield from _others(url)
+    beside = ("row table", rows)
+    yield figure("a year on disk", stored["PostgreSQL"], as_bytes, beside, ratio_at_most(0.15))
+    yield from _cold_reads(options, stores, connection, frame)
+
+
+def _written(connection: psycopg.Connection[Any], frame: pd.DataFrame) -> float:
+    """Seconds for the rows as a table, in the order of its index."""
+    connection.execute(_TABLE)
+    rows = [(SYMBOL, row[0].to_pydatetime(), *row[1:]) for row in frame[_COLUMNS].itertuples()]
+
+    def copy_rows() -> None:
+        with connection.cursor().copy("COPY candles FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(["text", "timestamptz", *["float8"] * 5])
+            for row in rows:
+                copy.write_row(row)
+
+    took = seconds(copy_rows)
+    connection.execute("VACUUM ANALYZE candles")
+    return took
 
 
 def _cold_reads(
-    options: Options, url: str, connection: psycopg.Connection[Any], frame: pd.DataFrame
+    options: Options,
+    stores: dict[str, str],
+    connection: psycopg.Connection[Any],
+    frame: pd.DataFrame,
 ) -> Iterator[Figure]:
-    def reading(location: Any) -> Run:
-        def read() -> float:
-            with ohlcache.open(location) as md:
-                return seconds(lambda: md.candles(SYMBOL, TIMEFRAME, YEAR.start, YEAR.end))
-
-        return read
-
     def select() -> pd.DataFrame:
         found = connection.execute(_SELECT, (SYMBOL, YEAR.start, YEAR.end), binary=True)
         read = pd.DataFrame.from_records(found.fetchall(), columns=["timestamp", *_COLUMNS])
@@ -104,46 +117,26 @@ def _cold_reads(
 
     if not (select().to_numpy() == frame[_COLUMNS].to_numpy()).all():
         raise AssertionError("the table holds other candles")
-    runs = {
-        "ours": reading(url),
-        "SQLite": reading(options.scratch / _BESIDE),
-        "SELECT into pandas": lambda: seconds(select),
-    }
-    best = best_by_turns(runs, options.turns(20), budget=10.0)
-    for peer, target in (("SQLite", ratio_at_most(1.5)), ("SELECT into pandas", times_faster(10))):
-        yield figure("cold read of a year", best["ours"], as_time, (peer, best[peer]), target)
+    with ExitStack() as stack:
+        runs: dict[str, Run] = {"SELECT into pandas": lambda: seconds(select)}
+        for name, location in stores.items():
+            kept = stack.enter_context(ohlcache.open(location))
+            runs[f"{name}, opened for it"] = partial(_opened_and_read, location)
+            runs[f"{name}, kept open"] = partial(_read, kept)
+        best = best_by_turns(runs, options.turns(20), budget=10.0)
+    for how in ("opened for it", "kept open"):
+        ours, beside = best[f"PostgreSQL, {how}"], ("SQLite", best[f"SQLite, {how}"])
+        yield figure(f"cold read of a year, {how}", ours, as_time, beside, ratio_at_most(1.5))
+    beside = ("SELECT into pandas", best["SELECT into pandas"])
+    yield figure("cold read of a year, kept open", ours, as_time, beside, times_faster(10))
 
 
-def _others(url: str) -> Iterator[Figure]:
-    """From the end of a write until another opening of the store knows of it."""
-    with ohlcache.open(url) as writer, ohlcache.open(url) as reader:
-        hearing = reader._store._engine
-        while hearing._listener.heard() is None:
-            time.sleep(0.01)
-        waited = []
-        for number in range(100):
-            heard = hearing._listener.heard()
-            writer.set_metadata(SYMBOL, {"number": number})
-            began = time.perf_counter()
-            while hearing._listener.heard() == heard:
-                time.sleep(0)
-            waited.append(time.perf_counter() - began)
-        hits = 10_000
-        token = seconds(lambda: [hearing.token() for _ in range(hits)]) / hits
-    yield figure(
-        "until others see a write, p95",
-        percentile(waited, 0.95),
-        as_time,
-        None,
-        at_most(0.1, as_time),
-    )
-    yield figure("token of a hit", token, as_time)
+def _opened_and_read(location: str) -> float:
+    """Seconds of the read alone."""
+    with ohlcache.open(location) as md:
+        return _read(md)
 
 
-def _fill(connection: psycopg.Connection[Any], frame: pd.DataFrame) -> None:
-    connection.execute(_TABLE)
-    with connection.cursor().copy("COPY candles FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types(["text", "timestamptz", *["float8"] * 5])
-        for row in frame[_COLUMNS].itertuples():
-            copy.write_row((SYMBOL, row[0].to_pydatetime(), *row[1:]))
-    connection.execute("VACUUM ANALYZE candles")
+def _read(md: MarketData) -> float:
+    let_go(md)
+    return seconds(lambda: md.candles(SYMBOL, TIMEFRAME, YEAR.start, YEAR.end))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import ohlcache
-from benchmarks.common import Figure, Options, Target, as_time, figure, percentile
+from benchmarks.common import Figure, Options, Target, as_bytes, as_time, figure, percentile
 from benchmarks.datasets import MINUTE, SYMBOL, TIMEFRAME, synthetic
 
 TITLE = "Prefetch"
@@ -48,8 +48,9 @@ def measure(options: Options) -> Iterator[Figure]:
         beside = ("without", without.warm)
         target = _A_QUARTER_AS_COLD if has_direction else None
         yield figure(f"{name}: reads that memory answered", ours.warm, _as_share, beside, target)
-        wasted = ours.accounts["wasted_bytes"]
-        yield figure(f"{name}: prefetched for nothing", wasted / 1e6, _as_mb)
+        used, all_of_it = ours.accounts["used_bytes"], ours.accounts["bytes"]
+        beside = ("prefetched", all_of_it) if all_of_it else None
+        yield figure(f"{name}: prefetched and used", used, as_bytes, beside)
     yield from _hit_cost(location, first, options)
 
 
@@ -102,7 +103,3 @@ _AT_MOST_2_PERCENT = Target("≤ 1.02×", lambda ours, peer: ours <= 1.02 * peer
 
 def _as_share(value: float) -> str:
     return f"{value:.1%}"
-
-
-def _as_mb(value: float) -> str:
-    return f"{value:.1f} MB"

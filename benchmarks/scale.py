@@ -31,11 +31,10 @@ from benchmarks.common import (
     seconds,
 )
 from benchmarks.redis_bench_server import redis_server
-from benchmarks.stores import empty_stores
+from benchmarks.stores import await_shared, candle, empty_stores, let_go, opened, series, symbol
 from ohlcache.candles import Timeframe
 from ohlcache.history import MarketData
 from ohlcache.history.chunks import window
-from ohlcache.sources.synthetic import synthetic_candles
 
 TITLE = "Capacity: the model and a store of 1/100"
 
@@ -46,7 +45,6 @@ _MONTH = 30 * 24 * 60 * _MINUTE
 _PART = 4 * capacity.WINDOW
 _READS, _TICKS = 200, 100
 _UNDISTURBED = 0.1  # of the repetitions: slower ones tell more about the machine
-_ALL = 2**40
 _GB = 1e9
 _REDIS_NODE, _POSTGRES_NODE = 64 * _GB, 2_000 * _GB  # what one of them is given to hold
 _EXCHANGE_REQUESTS = 20  # in a second
@@ -95,10 +93,10 @@ def _costs(location: str, scale: Scale, redis: str) -> Costs:
     with ohlcache.open(location) as md:
         empty = md.stats()["store"]["bytes"]
         imports = [_import(md, number, scale) for number in range(scale.symbols)]
-    with ohlcache.open(location, settings={"history": {"prefetch": False}}) as md:
+    with opened(location, prefetch=False) as md:
         stored = md.stats()["store"]["bytes"] - empty  # by now SQLite's log is empty
         _check_rows(md, scale)
-        md.candles(_symbol(0), _TIMEFRAME)
+        md.candles(symbol(0), _TIMEFRAME)
         decoded = md.stats()["memory"]["bytes"] / scale.candles_of_a_symbol
         month = _cold_month(md, scale)
         appended = _append(md, scale)
@@ -111,13 +109,9 @@ def _costs(location: str, scale: Scale, redis: str) -> Costs:
 def _import(md: MarketData, number: int, scale: Scale) -> float:
     """Seconds; it comes in parts, as files and exchanges give it."""
     end = _START + scale.candles_of_a_symbol * _MINUTE
-    whole = synthetic_candles(_symbol(number), _TIMEFRAME, _START, end)
+    whole = series(number, _TIMEFRAME, _START, end)
     parts = [whole.slice(at, at + _PART) for at in range(0, len(whole), _PART)]
-    return seconds(lambda: list(md.write_blocks(_symbol(number), _TIMEFRAME, parts)))
-
-
-def _symbol(number: int) -> str:
-    return f"S{number}/USDT"
+    return seconds(lambda: list(md.write_blocks(symbol(number), _TIMEFRAME, parts)))
 
 
 def _check_rows(md: MarketData, scale: Scale) -> None:
@@ -132,11 +126,11 @@ def _cold_month(md: MarketData, scale: Scale) -> float:
     last = scale.candles_of_a_symbol * _MINUTE - _MONTH
     took = []
     for _ in range(_READS):
-        md.drop_decoded(_ALL)
-        symbol = _symbol(chooses.randrange(scale.symbols))
+        let_go(md)
+        chosen = symbol(chooses.randrange(scale.symbols))
         start = _START + chooses.randrange(0, last, _MINUTE)
         began = time.perf_counter()
-        md.candles(symbol, _TIMEFRAME, start, start + _MONTH, as_="numpy")
+        md.candles(chosen, _TIMEFRAME, start, start + _MONTH, as_="numpy")
         took.append(time.perf_counter() - began)
     return percentile(took, _UNDISTURBED)
 
@@ -149,13 +143,9 @@ def _append(md: MarketData, scale: Scale) -> float:
     for minute in range(rounds):
         for number in range(scale.symbols):
             began = time.perf_counter()
-            md.append(_symbol(number), _TIMEFRAME, _candle(end + minute * _MINUTE))
+            md.append(symbol(number), _TIMEFRAME, candle(end + minute * _MINUTE))
             took.append(time.perf_counter() - began)
     return percentile(took, _UNDISTURBED)
-
-
-def _candle(at: int) -> list[float]:
-    return [at, 1.0, 1.0, 1.0, 1.0, 1.0]
 
 
 def _through_redis(location: str, scale: Scale, url: str) -> tuple[float, float]:
@@ -163,27 +153,22 @@ def _through_redis(location: str, scale: Scale, url: str) -> tuple[float, float]
     import redis
 
     some = scale._replace(symbols=min(4, scale.symbols))
-    tree = {
-        "history": {"share_chunks": True, "prefetch": False},
-        "cache": {"l2": {"redis_url": url, "max_size_mb": None}},
-    }
-    with redis.Redis.from_url(url) as client, ohlcache.open(location, settings=tree) as md:
+    with redis.Redis.from_url(url) as client, opened(location, url, prefetch=False) as md:
         client.flushall()
         empty = client.info("memory")["used_memory"]
         for number in range(some.symbols):
-            _share(md, _symbol(number), some)
+            _share(md, number, some)
         used = client.info("memory")["used_memory"] - empty
         return used / capacity.candles(some), _cold_month(md, some)
 
 
-def _share(md: MarketData, symbol: str, scale: Scale) -> None:
-    """Have Redis hold a symbol, a few windows at a time: it is written in the background."""
+def _share(md: MarketData, number: int, scale: Scale) -> None:
+    """Have Redis hold a series, a few windows at a time."""
     step = 16 * capacity.WINDOW * _MINUTE
     for start in range(_START, _START + scale.candles_of_a_symbol * _MINUTE, step):
-        md.candles(symbol, _TIMEFRAME, start, start + step, as_="numpy")
-        while md.stats()["shared"].get("written", 0) < md.stats()["shared"]["misses"]:
-            time.sleep(0.005)
-    md.drop_decoded(_ALL)
+        md.candles(symbol(number), _TIMEFRAME, start, start + step, as_="numpy")
+        await_shared(md)
+    let_go(md)
 
 
 # -- whether they stay so ------------------------------------------------------------------------
@@ -218,33 +203,35 @@ def _catalogue(name: str, location: str, plan: _Plan) -> Iterator[Figure]:
         _minute(md, 0, range(plan.few))  # creates them
         few = _minute(md, 1, range(plan.few))
         few_read = _read_after_append(location, 2)
+        few_opened = seconds(lambda: _first_read(location))
         _minute(md, 0, range(plan.few, plan.many))
         many = _minute(md, 200, range(plan.many))
     read = _read_after_append(location, 201)
-    opened = seconds(lambda: _first_read(location))
+    many_opened = seconds(lambda: _first_read(location))
     size, few_series = f"{plan.many:,} series, {name}", f"{plan.few} series"
     for what, took, beside in (
         ("append to each in turn, mean", many, few),
         ("read after another's append, median", read, few_read),
     ):
         yield figure(f"{size}: {what}", took, as_time, (few_series, beside), _LITTLE_MORE)
-    yield figure(f"{size}: open, and read for the first time", opened, as_time)
+    what = f"{size}: open, and read for the first time"
+    yield figure(what, many_opened, as_time, (few_series, few_opened))
 
 
 _LITTLE_MORE = ratio_at_most(1.5)
 
 
-def _minute(md: MarketData, minute: int, series: range) -> float:
+def _minute(md: MarketData, minute: int, numbers: range) -> float:
     """Seconds for each append, when a minute's candle comes to all of the series."""
     began = time.perf_counter()
-    for number in series:
-        md.append(_symbol(number), _TIMEFRAME, _candle(_START + minute * _MINUTE))
-    return (time.perf_counter() - began) / len(series)
+    for number in numbers:
+        md.append(symbol(number), _TIMEFRAME, candle(_START + minute * _MINUTE))
+    return (time.perf_counter() - began) / len(numbers)
 
 
 def _first_read(location: str) -> None:
     with ohlcache.open(location) as md:
-        md.candles(_symbol(0), _TIMEFRAME, _START, _START + _MINUTE)
+        md.candles(symbol(0), _TIMEFRAME, _START, _START + _MINUTE)
 
 
 def _read_after_append(location: str, minute: int) -> float:
@@ -252,9 +239,9 @@ def _read_after_append(location: str, minute: int) -> float:
     took = []
     with ohlcache.open(location) as md, ohlcache.open(location) as other:
         for at in range(minute, minute + _TICKS):
-            other.append(_symbol(1), _TIMEFRAME, _candle(_START + at * _MINUTE))
+            other.append(symbol(1), _TIMEFRAME, candle(_START + at * _MINUTE))
             began = time.perf_counter()
-            md.candles(_symbol(0), _TIMEFRAME, _START, _START + _MINUTE)
+            md.candles(symbol(0), _TIMEFRAME, _START, _START + _MINUTE)
             took.append(time.perf_counter() - began)
     return percentile(took, 0.5)
 

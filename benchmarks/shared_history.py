@@ -1,178 +1,212 @@
 """What do eight processes get out of one history, beside one process that has it to itself?
 
 All read the same 20 series: months chosen at random, decoded anew each time (cold) or held by the
-process (warm). Where there are as many cores as processes they should get six times as much as one;
-on two cores no less than it. The slowest read, while another process appends to the same series, is
-counted without the time for which its thread could have run and had no core (Linux tells it): what
-is left is work and waiting for others. After how long a write is seen is counted from its return
-until each of the others has read it.
+process (warm); they begin together, when the last of them is ready. Where there are as many cores
+as processes they should get six times as much as one; on two cores no less than it. Who else works
+on the machine takes cores from eight before he takes any from one; the time that a read is on a
+core tells what they cost each other whoever does.
+
+Then two others append to all series meanwhile. A lock that anybody waits for longer than 100 ms is
+an error of theirs and counted. The slowest read stands beside that of one reader: where there are
+fewer cores than processes, most of it is waiting for a core, and for the database's turn on one.
+
+After how long a write is seen is counted from its return until each of the others has read it.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
-from typing import NamedTuple
+from multiprocessing.managers import SyncManager
+from threading import Barrier
+from typing import Any, NamedTuple
 
 import ohlcache
 import ohlcache.runtime  # so that a process that is forked has it
-from benchmarks.common import (
-    Figure,
-    Options,
-    Target,
-    as_time,
-    at_most,
-    figure,
-    percentile,
-)
-from benchmarks.stores import empty_stores
+from benchmarks.common import Figure, Options, Target, as_time, at_most, figure, percentile
+from benchmarks.stores import candle, empty_stores, let_go, opened, series, symbol
+from ohlcache.errors import StoreLocked
 from ohlcache.history import MarketData
-from ohlcache.sources.synthetic import synthetic_candles
 
 TITLE = "Eight processes on one history"
 
-_PROCESSES, _SERIES = 8, 20
+_READERS, _WRITERS, _SERIES = 8, 2, 20
 _TIMEFRAME, _MINUTE = "1m", 60_000
 _MONTH = 30 * 24 * 60 * _MINUTE
 _START = 1_577_836_800_000  # 2020-01-01
 _MONTHS, _QUICK_MONTHS = 6, 2
-_SECONDS, _QUICK_SECONDS = 3.0, 1.0
+_SECONDS, _QUICK_SECONDS = 2.0, 1.0
 _SEEN_WRITES, _QUICK_SEEN_WRITES = 200, 50
-_ALL = 2**40
-_SCHEDULE = Path("/proc/thread-self/schedstat")
-_MANY_CORES = _PROCESSES  # enough to expect six times the throughput
+_LONGEST_WAIT = 0.1  # seconds for a lock
 
 
 class _Shift(NamedTuple):
-    """What one process does, from a moment that all share on."""
+    """What the processes of one run do, for how many seconds."""
 
     location: str
     months: int
-    begin: float
     seconds: float
     is_cold: bool
-    is_watched: bool = False  # waiting for a core is not counted, but telling it takes time too
-    number: int = 0
 
     @property
     def end(self) -> int:
         return _START + self.months * _MONTH
 
 
+class _Work:
+    """What a process did from now on: the seconds of each piece of work, how many of them gave up
+    waiting for a lock, and the seconds of all of them on a core.
+    """
+
+    def __init__(self) -> None:
+        self.took: list[float] = []
+        self.lock_waits = 0
+        self.on_core = -time.process_time()
+
+    def do(self, piece: Callable[[], Any]) -> None:
+        began = time.monotonic()
+        try:
+            piece()
+        except StoreLocked:
+            self.lock_waits += 1
+        self.took.append(time.monotonic() - began)
+
+    def done(self) -> _Work:
+        self.on_core += time.process_time()
+        return self
+
+
+class _Crew:
+    """Processes that begin together."""
+
+    def __init__(self, processes: ProcessPoolExecutor, manager: SyncManager) -> None:
+        self._processes = processes
+        self._manager = manager
+
+    def work(
+        self, shift: _Shift, readers: int, writers: int = 0
+    ) -> tuple[list[_Work], list[_Work]]:
+        """What each of the readers and of the writers did."""
+        ready = self._manager.Barrier(readers + writers)
+        start = partial(self._processes.submit, shift=shift, ready=ready)
+        writing = [start(_append_on) for _ in range(writers)]
+        reading = [start(_read_on, number) for number in range(readers)]
+        return [one.result() for one in reading], [one.result() for one in writing]
+
+    def see(self, location: str, writes: int) -> list[float]:
+        """Seconds from each write until each of the others saw it."""
+        ready = self._manager.Barrier(_READERS)
+        readers = [
+            self._processes.submit(_seen, location, writes, ready) for _ in range(_READERS - 1)
+        ]
+        written = self._processes.submit(_written, location, writes, ready).result()
+        return [
+            max(0.0, seen - wrote)
+            for one in readers
+            for seen, wrote in zip(one.result(), written, strict=True)
+        ]
+
+
 def measure(options: Options) -> Iterator[Figure]:
-    months = _QUICK_MONTHS if options.quick else _MONTHS
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    with (
-        empty_stores(options, "shared_history") as stores,
-        ProcessPoolExecutor(_PROCESSES + 1, mp_context=context) as processes,
-    ):
+    with ExitStack() as stack:
+        stores = stack.enter_context(empty_stores(options, "shared_history"))
+        manager = stack.enter_context(context.Manager())
+        processes = ProcessPoolExecutor(_READERS + _WRITERS, mp_context=context)
+        crew = _Crew(stack.enter_context(processes), manager)
+        months = _QUICK_MONTHS if options.quick else _MONTHS
+        lasting = _QUICK_SECONDS if options.quick else _SECONDS
         for name, location in stores.items():
             _fill(location, months)
-            yield from _reads(options, processes, name, location, months)
-            yield from _visibility(options, processes, name, location)
+            for is_cold in (True, False):
+                shift = _Shift(location, months, lasting, is_cold)
+                what = f"{'cold' if is_cold else 'warm'} reads of a month, {name}"
+                yield from _throughput(options, crew, shift, what)
+                yield from _waits(crew, shift, what)
+            yield from _visibility(options, crew, location, name)
 
 
 def _fill(location: str, months: int) -> None:
     with ohlcache.open(location) as md:
         for number in range(_SERIES):
-            block = synthetic_candles(_symbol(number), _TIMEFRAME, _START, _START + months * _MONTH)
-            for _ in md.write_blocks(_symbol(number), _TIMEFRAME, [block]):
+            block = series(number, _TIMEFRAME, _START, _START + months * _MONTH)
+            for _ in md.write_blocks(symbol(number), _TIMEFRAME, [block]):
                 pass
-
-
-def _symbol(number: int) -> str:
-    return f"S{number}/USDT"
 
 
 # -- reads ---------------------------------------------------------------------------------------
 
 
-def _reads(
-    options: Options, processes: ProcessPoolExecutor, name: str, location: str, months: int
-) -> Iterator[Figure]:
-    lasting = _QUICK_SECONDS if options.quick else _SECONDS
-    for kind in ("cold", "warm"):
-        shift = _Shift(location, months, 0.0, lasting, kind == "cold")
-        rates = {1: 0.0, _PROCESSES: 0.0}
-        for _ in range(options.turns(4)):
-            for readers, best in rates.items():
-                reads = len(_worked(processes, shift, readers, writers=0))
-                rates[readers] = max(best, reads / lasting)
-        what = f"{kind} reads of a month, {name}"
-        beside = ("one alone", rates[1])
-        yield figure(f"{what}, 8 processes", rates[_PROCESSES], _as_rate, beside, _expected())
-        watched = shift._replace(is_watched=True)
-        took = _worked(processes, watched, _PROCESSES, writers=1)
-        bound = at_most(0.1, as_time)
-        yield figure(f"{what}: slowest of 8 while one appends", max(took), as_time, None, bound)
+def _throughput(options: Options, crew: _Crew, shift: _Shift, what: str) -> Iterator[Figure]:
+    rates, costs = {1: 0.0, _READERS: 0.0}, {1: math.inf, _READERS: math.inf}
+    for _ in range(options.turns(4)):
+        for readers in (1, _READERS):
+            done, _ = crew.work(shift, readers)
+            reads = sum(len(one.took) for one in done)
+            rates[readers] = max(rates[readers], reads / shift.seconds)
+            costs[readers] = min(costs[readers], sum(one.on_core for one in done) / reads)
+    label = f"{what}, 8 processes"
+    beside = ("one alone", rates[1])
+    yield figure(label, rates[_READERS], _as_rate, beside, _expected())
+    yield figure(f"{label}: each on a core", costs[_READERS], as_time, ("one alone", costs[1]))
 
 
-def _worked(
-    processes: ProcessPoolExecutor, shift: _Shift, readers: int, writers: int
-) -> list[float]:
-    """Seconds of each read of all readers."""
-    begin = time.monotonic() + 1.0  # by then all have opened the store
-    shifts = [shift._replace(begin=begin, number=number) for number in range(readers)]
-    others = [processes.submit(_append_on, shift._replace(begin=begin)) for _ in range(writers)]
-    reading = [processes.submit(_read_on, one) for one in shifts]
-    took = [seconds for one in reading for seconds in one.result()]
-    for one in others:
-        one.result()
-    return took
+def _waits(crew: _Crew, shift: _Shift, what: str) -> Iterator[Figure]:
+    alone, _ = crew.work(shift, 1, _WRITERS)
+    readers, writers = crew.work(shift, _READERS, _WRITERS)
+    waits = sum(one.lock_waits for one in (*readers, *writers))
+    label = f"{what}, 8 processes while 2 append"
+    bound = at_most(0, _as_count)
+    yield figure(f"{label}: lock waits over 100 ms", waits, _as_count, target=bound)
+    beside = ("one reader", _slowest(alone))
+    yield figure(f"{label}: slowest", _slowest(readers), as_time, beside)
 
 
-def _read_on(shift: _Shift) -> list[float]:
-    chooses = random.Random(shift.number)
-    took = []
-    with ohlcache.open(shift.location, settings={"history": {"prefetch": False}}) as md:
-        for number in range(_SERIES):
-            md.candles(_symbol(number), _TIMEFRAME, _START, shift.end, as_="numpy")
-        _wait_for(shift.begin)
-        while (began := time.monotonic()) < shift.begin + shift.seconds:
+def _slowest(done: Iterable[_Work]) -> float:
+    return max(seconds for one in done for seconds in one.took)
+
+
+def _read_on(number: int, shift: _Shift, ready: Barrier) -> _Work:
+    chooses = random.Random(number)
+    with opened(shift.location, prefetch=False, busy_timeout_seconds=_LONGEST_WAIT) as md:
+        for each in range(_SERIES):
+            md.candles(symbol(each), _TIMEFRAME, _START, shift.end, as_="numpy")
+        ready.wait()
+        work, end = _Work(), time.monotonic() + shift.seconds
+        while time.monotonic() < end:
             if shift.is_cold:
-                md.drop_decoded(_ALL)
-                began = time.monotonic()
-            without_core = _without_core() if shift.is_watched else 0.0
+                let_go(md)
+            chosen = symbol(chooses.randrange(_SERIES))
             start = _START + chooses.randrange(shift.months) * _MONTH
-            symbol = _symbol(chooses.randrange(_SERIES))
-            md.candles(symbol, _TIMEFRAME, start, start + _MONTH, as_="numpy")
-            if shift.is_watched:
-                began += _without_core() - without_core
-            took.append(time.monotonic() - began)
-    return took
+            ends = (start, start + _MONTH)
+            work.do(partial(md.candles, chosen, _TIMEFRAME, *ends, as_="numpy"))
+    return work.done()
 
 
-def _without_core() -> float:
-    """Seconds for which this thread could have run and had no core; 0.0 where nobody tells."""
-    if not _SCHEDULE.exists():
-        return 0.0
-    return int(_SCHEDULE.read_text(encoding="ascii").split()[1]) / 1e9
-
-
-def _append_on(shift: _Shift) -> None:
+def _append_on(shift: _Shift, ready: Barrier) -> _Work:
     """Append to all series in turn, as a feed does, until the time is over."""
-    with ohlcache.open(shift.location) as md:
-        ends = {one.symbol: one.end for one in md.series()}
-        _wait_for(shift.begin)
-        while time.monotonic() < shift.begin + shift.seconds:
-            for symbol, end in ends.items():
-                md.append(symbol, _TIMEFRAME, [end, 1.0, 1.0, 1.0, 1.0, 1.0])
-                ends[symbol] = end + _MINUTE
+    with opened(shift.location, busy_timeout_seconds=_LONGEST_WAIT) as md:
+        times = {one.symbol: one.end for one in md.series()}
+        ready.wait()
+        work, end = _Work(), time.monotonic() + shift.seconds
+        while time.monotonic() < end:
+            for chosen, at in times.items():
+                work.do(partial(md.append, chosen, _TIMEFRAME, candle(at)))
+                times[chosen] = at + _MINUTE
                 time.sleep(0.01)
-
-
-def _wait_for(moment: float) -> None:
-    time.sleep(max(0.0, moment - time.monotonic()))
+    return work.done()
 
 
 def _expected() -> Target:
-    if (os.cpu_count() or 1) >= _MANY_CORES:
+    if (os.cpu_count() or 1) >= _READERS:
         return Target("≥ 6×", lambda ours, peer: ours >= 6 * peer)
     return Target("≥ 1.00×", lambda ours, peer: ours >= peer)
 
@@ -181,46 +215,37 @@ def _as_rate(value: float) -> str:
     return f"{value:,.0f}/s"
 
 
+def _as_count(value: float) -> str:
+    return f"{value:.0f}"
+
+
 # -- visibility ----------------------------------------------------------------------------------
 
 
-def _visibility(
-    options: Options, processes: ProcessPoolExecutor, name: str, location: str
-) -> Iterator[Figure]:
-    writes = _QUICK_SEEN_WRITES if options.quick else _SEEN_WRITES
+def _visibility(options: Options, crew: _Crew, location: str, name: str) -> Iterator[Figure]:
     with ohlcache.open(location) as md:
-        md.append("SEEN", _TIMEFRAME, _candle(0))
-    begin = time.monotonic() + 1.0
-    readers = [processes.submit(_seen, location, writes) for _ in range(_PROCESSES - 1)]
-    written = processes.submit(_written, location, writes, begin).result()
-    late = [
-        max(0.0, seen - wrote)
-        for one in readers
-        for seen, wrote in zip(one.result(), written, strict=True)
-    ]
+        md.append("SEEN", _TIMEFRAME, candle(_START))
+    late = crew.see(location, _QUICK_SEEN_WRITES if options.quick else _SEEN_WRITES)
     what = f"a write is seen by 7 processes, {name}"
     yield figure(f"{what}, median", percentile(late, 0.5), as_time)
     yield figure(f"{what}, p99", percentile(late, 0.99), as_time, None, at_most(0.1, as_time))
 
 
-def _candle(number: int) -> list[float]:
-    return [_START + number * _MINUTE, 1.0, 1.0, 1.0, 1.0, 1.0]
-
-
-def _written(location: str, writes: int, begin: float) -> list[float]:
+def _written(location: str, writes: int, ready: Barrier) -> list[float]:
     moments = []
     with ohlcache.open(location) as md:
-        _wait_for(begin)
+        ready.wait()
         for number in range(1, writes + 1):
-            md.append("SEEN", _TIMEFRAME, _candle(number))
+            md.append("SEEN", _TIMEFRAME, candle(_START + number * _MINUTE))
             moments.append(time.monotonic())
             time.sleep(0.02)
     return moments
 
 
-def _seen(location: str, writes: int) -> list[float]:
+def _seen(location: str, writes: int, ready: Barrier) -> list[float]:
     moments: list[float] = []
     with ohlcache.open(location) as md:
+        ready.wait()
         while len(moments) < writes:
             news = _count(md) - 1 - len(moments)
             moments += [time.monotonic()] * news
