@@ -6,10 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import ohlcache
 
 pytest_plugins = ["postgres_server", "redis_server"]
+
+settings.register_profile("suite", deadline=None)  # how long an example takes is no matter
+settings.load_profile("suite")
 
 REAL_CANDLES = Path(__file__).resolve().parents[2] / "shared" / "data" / "candles"
 

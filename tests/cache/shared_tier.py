@@ -214,7 +214,6 @@ class SharedTierContract(BothDoors):
     )
     @settings(
         max_examples=40,
-        deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     def test_any_sequence_of_writes_ends_as_in_a_dict(self, perform, tier, other, calls):

@@ -198,7 +198,6 @@ def run(tree, examples, *, has_clock):
         settings=settings(
             max_examples=examples,
             stateful_step_count=20,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

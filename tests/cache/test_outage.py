@@ -432,9 +432,7 @@ def test_chaos(tmp_path):
     machine = type("ChaosHere", (Chaos,), {"folder": str(tmp_path)})
     from hypothesis.stateful import run_state_machine_as_test
 
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
-    )
+    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=25))
 
 
 class TestHangs:

@@ -197,9 +197,9 @@ class TestSchedule:
     def test_it_warms_until_it_is_stopped(self, memory):
         schedule = memory.warming.every(0.001, ["a"], lambda keys: {"a": 1})
         wait_until(lambda: schedule.runs > 2)
+        assert schedule.last.warmed == 1
         schedule.stop()
         runs = schedule.runs
-        assert schedule.last.warmed == 1
         assert schedule.failure is None
         memory.delete("a")
         time.sleep(0.01)

@@ -48,20 +48,20 @@ def blocks(draw, cells=any_float | special | decimal):
 
 
 @given(blocks())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_block_comes_back_bit_for_bit(block):
     assert decode(encode(block)).identical(block)
     assert decode(encode_plain(block)).identical(block)
 
 
 @given(blocks(cells=decimal))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_decimal_prices_come_back_bit_for_bit(block):
     assert decode(encode(block)).identical(block)
 
 
 @given(st.integers(0, 12), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_long_walks_on_any_tick_come_back_bit_for_bit(digits, seed):
     random = np.random.default_rng(seed)
     closes = 30_000 + random.integers(-5, 6, 3_000).cumsum() / 10**digits
@@ -89,7 +89,7 @@ def test_decimals_take_a_fraction_of_raw_floats():
 
 
 @given(blocks(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_flipped_bit_is_an_error_and_never_other_values(block, data):
     chunk = bytearray(encode(block))
     bit = data.draw(st.integers(0, len(chunk) * 8 - 1))
@@ -99,7 +99,7 @@ def test_a_flipped_bit_is_an_error_and_never_other_values(block, data):
 
 
 @given(blocks(), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_truncated_chunk_is_an_error(block, data):
     chunk = encode(block)
     cut = data.draw(st.integers(0, len(chunk) - 1))

@@ -96,7 +96,7 @@ def test_random_trades_equal_pandas(text, rule):
     assert candles.identical(by_pandas(block, rule))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(st.integers(0, 5_000), max_size=12),
     st.sampled_from(["1m", "5m", "1h", "1d"]),

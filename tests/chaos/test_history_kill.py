@@ -9,7 +9,7 @@ from .crew import Plan
 
 
 def test_what_was_acknowledged_is_there_and_no_read_is_torn(location, tmp_path):
-    plan = Plan(str(location), {}, str(tmp_path), seconds(8))
+    plan = Plan(str(location), {}, str(tmp_path), seconds(6))
     with at_work(plan) as crew:
         kills = int(crew.stdout.read())
     accounts = Accounts(plan)

@@ -26,7 +26,7 @@ def plan(location, redis_server, namespace, tmp_path):
         "history": {"share_chunks": True},
         "cache": {"namespace": namespace, "l2": {"redis_url": server.url}},
     }
-    return server, Plan(str(location), tree, str(tmp_path), seconds(6), kills_per_second=4)
+    return server, Plan(str(location), tree, str(tmp_path), seconds(5), kills_per_second=4)
 
 
 def test_an_outage_of_redis_is_felt_by_nobody(plan):

@@ -142,6 +142,20 @@ def test_a_database_of_another_program_is_refused_and_left_as_it_is(cli):
     assert foreign.read_bytes() == before
 
 
+def test_a_place_where_no_store_can_be_is_named(capsys):
+    assert main(["--store", "/dev/null/x", "ls"]) == 1
+    shown = capsys.readouterr()
+    assert "store /dev/null/x/ohlcache.sqlite cannot be read (Not a directory)" in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "POSTGRESQL", "postgresql+psycopg", "sqlite"])
+def test_the_password_of_a_url_that_is_not_understood_is_not_shown(capsys, scheme):
+    assert main(["--store", f"{scheme}://bot:SECRET@h/x", "ls"]) == 1
+    told = capsys.readouterr().err
+    assert f"location '{scheme}://bot:***@h/x' is not understood" in told
+
+
 def test_an_empty_location_is_refused(capsys):
     assert main(["--store", "", "ls"]) == 1
     assert "location is empty" in capsys.readouterr().err

@@ -162,6 +162,24 @@ def test_repair_fetches_damaged_parts_again(cli):
     assert cli("repair").out == "all is well\n"
 
 
+def test_repair_says_which_earlier_values_are_lost(cli):
+    block = make_block(100)
+    write(cli, block)
+    write(cli, make_block(10, start=T0 + 50 * MINUTE, seed=1))
+    with closing(sqlite3.connect(cli.store / "ohlcache.sqlite")) as connection:
+        connection.execute("UPDATE past_rows SET data = substr(data, 1, 100) WHERE rows > 0")
+        connection.commit()
+    assert "repair marks them as lost" in cli("verify").out
+    ended = cli("repair")
+    assert ended.code == 0
+    assert "2020-01-01 00:50 to" in ended.out
+    assert "was damaged and is lost" in ended.out
+    assert cli.json("repair")["lost"] == []
+    assert "what it was is lost" in cli("revisions", *BTC).out
+    found = cli.json("revisions", *BTC)
+    assert [one["before"] for one in found] == [{}] * 10
+
+
 # -- resample -----------------------------------------------------------------------------------
 
 

@@ -8,6 +8,8 @@ from command_line import CommandLine
 import ohlcache
 from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import to_block
+from ohlcache.errors import InvalidArgument
+from ohlcache.sources.lake import LakeSource
 
 BTC = ("BTC/USDT", "1m")
 BLOCK = make_block(3_000)
@@ -63,6 +65,9 @@ def test_several_venues(cli, tmp_path, capsys):
     refused = other("lake", "fetch", url, *BTC)
     assert (refused.code, refused.out) == (1, "")
     assert "BTC/USDT of several: name one of binance, kraken" in refused.error
+    unknown = other("lake", "fetch", url, "NO", "1m")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "symbol 'NO' of binance or kraken is not in" in unknown.error
 
 
 def test_a_lake_that_was_damaged_says_that_it_was_repaired(cli, tmp_path):
@@ -70,6 +75,18 @@ def test_a_lake_that_was_damaged_says_that_it_was_repaired(cli, tmp_path):
     cli("lake", "export", url)
     next(url.rglob("*.parquet")).unlink()
     assert "1 repaired" in cli("lake", "export", url).out
+
+
+@pytest.mark.parametrize("url", ["", " ", None])
+def test_a_lake_without_a_url_is_refused_before_anything_is_made(cli, tmp_path, monkeypatch, url):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with ohlcache.open(cli.store) as md, pytest.raises(InvalidArgument, match="^url is "):
+        md.export_lake(url, *BTC)
+    with pytest.raises(InvalidArgument, match="^url is "):
+        LakeSource(url)
+    assert list(here.iterdir()) == []
 
 
 def test_what_people_read(cli, tmp_path):
@@ -86,6 +103,8 @@ def test_what_people_read(cli, tmp_path):
         (("ls", "LAKE"), 1, "there is nothing"),
         (("ls", "s3://lake/x", "--option", "region"), 1, "NAME=VALUE"),
         (("fetch", "nowhere://x", "X", "1m"), 1, "nowhere"),
+        (("ls", "ftp://bot:ab/c@h/x"), 1, "cannot be used (its password has to be percent-enc"),
+        (("ls", ""), 1, "url is ''"),
     ],
 )
 def test_wrong_use(cli, tmp_path, arguments, code, said):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from multiprocessing import get_context
 
 import psycopg
 import pytest
@@ -41,3 +43,9 @@ def sql(location):
             return connection.execute(statement, parameters).fetchall()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def another_process():
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        yield lambda work, *arguments: pool.submit(work, *arguments).result()

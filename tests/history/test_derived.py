@@ -9,7 +9,9 @@ import pytest
 import ohlcache
 from made_candles import MINUTE, T0, make_block
 from ohlcache.candles import to_frame
+from ohlcache.candles.resample import resample
 from ohlcache.errors import UnknownSymbol, UnsupportedBySource
+from ohlcache.history import walk
 
 HOW = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
 HOUR = 60 * MINUTE
@@ -122,3 +124,25 @@ def test_bases_with_different_sessions_do_not_mix(md):
     assert len(md.candles("X", "1w", T0, T0 + 30 * day)) > 0
     assert len(md.candles("X", "1d", T0, T0 + 30 * day)) == 30
     assert len(md.candles("Y", "1d", T0, T0 + 30 * day)) == 30
+
+
+def test_a_write_while_candles_are_made_is_in_all_of_them_or_none(location, monkeypatch):
+    block = make_block(30)
+    later = make_block(30, seed=1)
+    with ohlcache.open(location) as md, ohlcache.open(location) as other:
+        for start, end in ((0, 10), (20, 30)):  # two ranges to be made into longer candles
+            md.write("X", "1m", block.slice(start, end))
+
+        def write_first(*arguments, **options):
+            monkeypatch.undo()
+            other.write("X", "1m", later.take(np.r_[0:10, 20:30]))
+            return resample(*arguments, **options)
+
+        monkeypatch.setattr(walk, "resample", write_first)
+        closes = md.candles("X", "5m")["close"].tolist()
+        assert closes in [made.column("close")[[4, 9, 24, 29]].tolist() for made in (block, later)]
+        monkeypatch.undo()
+        assert (
+            md.candles("X", "5m")["close"].tolist()
+            == later.column("close")[[4, 9, 24, 29]].tolist()
+        )

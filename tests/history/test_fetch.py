@@ -208,6 +208,21 @@ def test_a_candle_published_late_is_asked_for_again(opened):
     assert read(md, 0, 100).identical(HISTORY.slice(0, 100))
 
 
+@pytest.mark.parametrize("behind", [5, 150, 800])
+def test_a_venue_that_publishes_late_is_waited_for_and_not_asked_all_the_time(opened, behind):
+    venue = Venue(now=T0 + 100 * MINUTE)
+    md = opened(venue)
+    for _ in range(300):  # read every 20 seconds
+        closed = (venue.time - T0) // MINUTE
+        venue.history = HISTORY.slice(0, (venue.time - behind * 1_000 - T0) // MINUTE)
+        rows = read(md, 0, closed)
+        assert rows.identical(HISTORY.slice(0, len(rows)))
+        assert closed - len(rows) <= 2 * behind / 60 + 2
+        venue.time += 20_000
+    assert len(venue.asked) < 400  # pages: an answer that stops short of the range is asked on
+    assert {gap.kind for gap in md.gaps("X", "1m")} <= {"never_fetched"}
+
+
 def test_an_empty_tail_is_final_once_it_is_old(opened):
     venue = Venue(history=HISTORY.slice(0, 90), now=T0 + 1_000 * MINUTE)
     md = opened(venue)

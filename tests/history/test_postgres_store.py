@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import psycopg
@@ -78,12 +78,6 @@ def role(admin, schema):
     for name in made:
         admin.execute(f"DROP OWNED BY {name}")
         admin.execute(f"DROP ROLE {name}")
-
-
-@pytest.fixture(scope="module")
-def another_process():
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        yield lambda work, *arguments: pool.submit(work, *arguments).result()
 
 
 def _write(url, block):
@@ -167,28 +161,6 @@ def test_cut_connections_are_replaced_and_nothing_is_missed(location, admin, ano
         assert to_block(md.candles(*BTC)).identical(block)
 
 
-def test_a_failover_that_lost_commits_is_noticed(own_postgres, another_process):
-    block = make_block(10)
-    with ohlcache.open(own_postgres.url) as md:
-        for row in range(5):
-            another_process(_write, own_postgres.url, block.slice(row, row + 1))
-        assert len(md.candles(*BTC, *SPAN)) == 5
-        await_listening(md)
-        # As a standby has it that had not received the newest commits.
-        with psycopg.connect(own_postgres.url, autocommit=True) as connection:
-            connection.execute("UPDATE ohlcache.ohlcache_store SET commits = commits - 4")
-        own_postgres.stop()
-        own_postgres.start()
-        md.candles(*BTC, *SPAN)
-        await_listening(md)
-        another_process(_write, own_postgres.url, block.slice(5, 10))
-        deadline = time.monotonic() + 5
-        while len(md.candles(*BTC, *SPAN)) < 10 and time.monotonic() < deadline:
-            time.sleep(0.001)
-        assert to_block(md.candles(*BTC, *SPAN)).identical(block)
-        assert md._store.losses == 1
-
-
 def test_more_threads_than_connections_read_and_write(location):
     block = make_block(700_000)
 
@@ -207,6 +179,23 @@ def _use_series(md, block, number):
     md.write(f"X{number}", "1m", rows)
     own = to_block(md.candles(f"X{number}", "1m", T0, T0 + 1_000 * MINUTE))
     return own.identical(rows) and len(md.candles(*BTC, T0, T0 + 700_000 * MINUTE)) == 700_000
+
+
+def test_writers_that_wait_for_a_lock_leave_connections_to_readers(location, admin):
+    waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'series'::regclass AND NOT granted"
+    with ohlcache.open(location) as md, ThreadPoolExecutor(16) as threads:
+        md.write(*BTC, make_block(10))
+        md.write("ETH/USDT", "1m", make_block(10))
+        with admin.transaction():
+            admin.execute("SELECT * FROM series WHERE symbol = 'BTC/USDT' FOR UPDATE")
+            writers = [threads.submit(md.write, *BTC, make_block(20)) for _ in range(16)]
+            # The first in the queue waits for the transaction, the others for the row.
+            while admin.execute(waiting).fetchone()[0] < 5:
+                assert not any(writer.done() for writer in writers)
+                time.sleep(0.01)
+            assert len(md.candles("ETH/USDT", "1m", *SPAN)) == 10
+            assert not any(writer.done() for writer in writers)
+        assert sum(writer.result().added for writer in writers) == 10
 
 
 # -- what goes wrong ----------------------------------------------------------------------------
@@ -309,6 +298,27 @@ def test_an_index_that_is_not_valid_is_found(location, admin):
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'series_revision'::regclass"
         )
         assert "series_revision is not valid: REINDEX it" in str(md.verify().problems[0])
+
+
+def test_a_server_that_hangs_does_not_hold_up_an_event_loop(own_postgres):
+    with ohlcache.open(own_postgres.url) as md:
+        md.write(*BTC, make_block(10))
+        while md._store.token_at_hand() is None:
+            md.candles(*BTC, T0, T0 + 5 * MINUTE)
+        md._store._engine._listener._live_until = 0.0  # what was heard is too old to be trusted
+        own_postgres.freeze()
+
+        async def read():
+            reading = asyncio.create_task(md.acandles(*BTC, T0, T0 + 5 * MINUTE))
+            for _ in range(50):
+                await asyncio.sleep(0.01)
+            assert not reading.done()
+            own_postgres.thaw()
+            return await reading
+
+        began = time.monotonic()
+        assert len(asyncio.run(read())) == 5
+        assert time.monotonic() - began < 10  # the loop came to thaw it
 
 
 # -- servers, schemas, roles --------------------------------------------------------------------
@@ -534,6 +544,8 @@ def test_forgetting_records_and_deleting_them_never_wait_in_a_circle(location, a
         for symbol, seed in itertools.product(("BTC/USDT", "ETH/USDT"), (0, 1)):
             md.write(symbol, "1m", make_block(10, seed=seed))
         now[0] += 10 * 86_400_000
+        md.write("SOL/USDT", "1m", make_block(10))
+        now[0] += 2 * 86_400_000  # what is older than the day before the last write is forgotten
         meeting = Meeting(admin)
         monkeypatch.setattr(Writing, "_revision", property(meeting.before(Writing._revision.fget)))
         removed = pool.submit(md.delete, "ETH/USDT", "1m")

@@ -186,9 +186,7 @@ def test_false_starts_turn_it_off_and_waste_little(tmp_path):
 @given(
     st.lists(st.integers(0, 250_000), min_size=2, max_size=40), st.integers(1, 5_000), st.booleans()
 )
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_reads_are_exact_and_the_accounts_add_up(stored, places, length, is_slow):
     ranges = [(T0 + at * MINUTE, T0 + (at + length) * MINUTE) for at in places]
     with ohlcache.open(stored, settings=ON) as md:

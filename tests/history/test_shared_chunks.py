@@ -200,7 +200,7 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(changes)
 def test_reads_equal_what_was_written_whatever_happens_to_the_store(
     tmp_path_factory, redis_url, changes
@@ -299,6 +299,18 @@ def test_a_full_redis_takes_nothing_and_disturbs_nobody(filled, redis_server, na
         assert read(md).identical(HISTORY)
     until(lambda: any(name.startswith("error:") for name in md.stats()["shared"]))
     assert md.stats()["shared"]["works"]
+    sharing.close()
+
+
+def test_a_redis_that_may_only_be_read_is_seen_in_the_figures(filled, redis_server, namespace):
+    server = redis_server()
+    server.make_readonly()
+    sharing = Sharing(server.url, namespace)
+    md = sharing.open(filled)
+    assert read(md).identical(HISTORY)
+    until(lambda: md.stats()["shared"].get("not written") == 2)
+    assert sum(n for name, n in md.stats()["shared"].items() if name.startswith("error:")) == 1
+    assert "written" not in md.stats()["shared"]
     sharing.close()
 
 

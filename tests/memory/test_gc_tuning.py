@@ -250,7 +250,7 @@ WINDOWS = st.builds(
 
 
 @given(st.lists(st.builds(Pair, WINDOWS, WINDOWS), min_size=PAIRS, max_size=PAIRS))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_never_are_a_candidate_and_its_opposite_both_kept(pairs):
     opposite = [Pair(pair.after, pair.before) for pair in pairs]
     assert not (judge(pairs).is_kept and judge(opposite).is_kept)

@@ -206,7 +206,7 @@ def test_bad_input_is_refused(times, sizes, held, words):
         assess_leak(times, sizes, held_bytes=held)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(0, 2**34), min_size=1, max_size=120),
     st.sampled_from([1.0, 10.0, 60.0]),

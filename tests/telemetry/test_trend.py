@@ -248,7 +248,7 @@ def test_bad_input_is_refused(times, values, words):
         trend(times, values)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 50), st.floats(-1e9, 1e9) | st.just(math.nan)),
@@ -265,7 +265,7 @@ def test_whatever_comes_the_figures_agree(points):
     assert math.isfinite(found.slope)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 1000), st.floats(0.001, 1000), st.floats(-1e6, 1e6))
 def test_units_do_not_matter(seed, scale, shift):
     values = 3e-4 * MINUTES + noise(seed)

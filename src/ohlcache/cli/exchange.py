@@ -1,10 +1,9 @@
-"""The source that a name on the command line means."""
+"""The source, and the stream, that a name on the command line means."""
 
 from __future__ import annotations
 
-import logging
-
-from ohlcache.sources import CcxtSource, Source, SyntheticSource
+from ohlcache.errors import InvalidArgument
+from ohlcache.sources import CcxtSource, CcxtStream, Source, Stream, SyntheticSource
 
 SYNTHETIC = "synthetic"
 
@@ -14,6 +13,16 @@ def source_named(name: str) -> Source:
 
     Raises MissingExtra without ccxt, InvalidArgument for a name that ccxt does not know.
     """
-    # Retries are logged; what came of them is what the command says.
-    logging.getLogger("stamina").addHandler(logging.NullHandler())
     return SyntheticSource() if name == SYNTHETIC else CcxtSource(name)
+
+
+def stream_named(name: str, *, trades: bool) -> Stream:
+    """The live candles of an exchange by its ccxt name, or its ``trades``.
+
+    Raises MissingExtra without ccxt, InvalidArgument for a name that has no stream.
+    """
+    if name == SYNTHETIC:
+        raise InvalidArgument(
+            f"exchange {SYNTHETIC} has no stream: name one as ccxt calls it, such as binance"
+        )
+    return CcxtStream(name, kind="trades" if trades else "candles")

@@ -36,10 +36,25 @@ class Invocation:
         return masked(self._location) if is_postgres(self._location) else str(self._database_path())
 
     def exists(self) -> bool:
-        """Whether there is a store; a database on a server is taken to hold one."""
+        """Whether there is a store; a database on a server is taken to hold one.
+
+        Raises InvalidArgument where there cannot be one, or nobody may look.
+        """
+        from ohlcache.errors import InvalidArgument
         from ohlcache.runtime import is_postgres
 
-        return is_postgres(self._location) or self._database_path().exists()
+        if is_postgres(self._location):
+            return True
+        try:
+            self._database_path().stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise InvalidArgument(
+                f"store {self.place} cannot be read ({error.strerror}): name another one with "
+                "--store"
+            ) from None
+        return True
 
     @property
     def _location(self) -> str:

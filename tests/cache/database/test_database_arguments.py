@@ -42,7 +42,7 @@ def test_urls_that_cannot_be_used(url, reason):
         ("postgresql://u:secret@h/d", "postgresql://u:***@h/d"),
         ("postgresql://u:p@ss@h/d?a=b", "postgresql://u:***@h/d?a=b"),
         ("postgresql://h/d?a=b&password=secret&c=d", "postgresql://h/d?a=b&password=***&c=d"),
-        ("postgresql://h:5432/d?x=a@b", "postgresql://h:5432/d?x=a@b"),
+        ("postgresql://h:5432/d?x=a@b", "postgresql://h:***@b"),  # it may be a password
         ("sqlite:///cache.db", "sqlite:///cache.db"),
     ],
 )

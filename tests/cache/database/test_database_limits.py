@@ -137,9 +137,7 @@ def test_a_limit_that_was_lowered_by_much_is_reached_step_by_step(open_tier, url
         max_size=20,
     )
 )
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_limit_holds_after_every_write(open_tier, url, clock, calls):
     tier = open_tier(url, clock=clock, max_bytes=MAX_BYTES)
     for call in calls:

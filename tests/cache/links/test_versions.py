@@ -146,7 +146,7 @@ class Heard(RuleBasedStateMachine):
 
 
 TestHeard = Heard.TestCase
-TestHeard.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
+TestHeard.settings = settings(max_examples=100, stateful_step_count=20)
 
 
 class TestAuthority:

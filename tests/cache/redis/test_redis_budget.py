@@ -46,7 +46,6 @@ changes = st.builds(
 @given(calls=st.lists(st.lists(changes, max_size=12), max_size=15))
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_the_budget_holds_after_every_write(bounded, used, server, calls):

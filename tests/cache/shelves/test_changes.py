@@ -90,7 +90,7 @@ class RacingWhileForgetting(Racing):
 
 TestRacing = Racing.TestCase
 TestRacingWhileForgetting = RacingWhileForgetting.TestCase
-TestRacing.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestRacing.settings = settings(max_examples=100, stateful_step_count=30)
 TestRacingWhileForgetting.settings = TestRacing.settings
 
 

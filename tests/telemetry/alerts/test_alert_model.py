@@ -117,7 +117,7 @@ def replay(rule, observations):
     return [(event.at, event.state) for event in events], engine
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(rules(), timed(st.none() | levels))
 def test_it_does_what_the_model_does(rule, observations):
     found, engine = replay(rule, observations)
@@ -127,7 +127,7 @@ def test_it_does_what_the_model_does(rule, observations):
     assert len(engine.active()) == len(states) % 2
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from([2, 5, 10]),
     st.sampled_from(["above", "below"]),

@@ -20,7 +20,9 @@ def command(invocation: Invocation, is_long: bool) -> int | None:
         with invocation.open() as md:
             known = md.series()
             of_store = md.stats()["store"]["bytes"]
-            symbols = [md.metadata(info.symbol, venue=info.venue) for info in known]
+            symbols = [
+                md.metadata(info.symbol, venue=info.venue) if is_long else {} for info in known
+            ]
     else:
         known, of_store, symbols = [], 0, []
     if invocation.as_json:

@@ -18,10 +18,11 @@ from ohlcache.cli.progress import progress
 @subcommand("repair")
 @click.option("--exchange", metavar="NAME", help="Where it is fetched from.")
 def command(invocation: Invocation, exchange: str | None) -> int | None:
-    """Fetch what is damaged, or missing within a series, from an exchange.
+    """Fetch what is damaged, or missing in between, from an exchange.
 
-    Only series of that exchange are mended; without one the problems are listed and nothing is
-    changed. The exit code is 1 when problems remain.
+    Only series of that exchange are mended; without one the problems are listed. Earlier values
+    that were damaged nobody can give again: they are marked as lost in any case. The exit code is
+    1 when problems remain.
     """
     source = None if exchange is None else source_named(exchange)
     with invocation.open_existing(source) as md, progress("repairing", "steps") as bar:
@@ -31,6 +32,7 @@ def command(invocation: Invocation, exchange: str | None) -> int | None:
             "ok": report.ok,
             "refetched": _documents(report.refetched),
             "filled": _documents(report.filled),
+            "lost": _documents(report.lost),
             "remaining": [problem_document(problem) for problem in report.remaining],
         }
         invocation.print_json(document)
@@ -40,10 +42,16 @@ def command(invocation: Invocation, exchange: str | None) -> int | None:
         console.print(f"{name}: {moment(start)} to {moment(end)} fetched again", style="green")
     for name, (start, end) in report.filled:
         console.print(f"{name}: {moment(start)} to {moment(end)} fetched", style="green")
+    for name, (start, end) in report.lost:
+        console.print(
+            f"{name}: what {moment(start)} to {moment(end)} was before was damaged and is lost",
+            style="yellow",
+        )
     for problem in report.remaining:
         console.print(str(problem), style="red")
     if report.ok:
-        console.print("all is well again" if report.refetched or report.filled else "all is well")
+        is_mended = report.refetched or report.filled or report.lost
+        console.print("all is well again" if is_mended else "all is well")
     else:
         remedy = (
             "name the exchange with --exchange"

@@ -53,6 +53,10 @@ def command(
 
 
 def _change(one: Revision) -> str:
+    if not one.before:
+        return "was damaged, and what it was is lost"
+    if one.after is not None and not one.after:
+        return "to values that were damaged and are lost"
     if one.after is None:
         return "removed"
     return ", ".join(
