@@ -65,7 +65,7 @@ class Fetcher:
         self.source = source
         self._store = store
         self._lease_seconds = lease_seconds
-        self._unsettled: dict[SeriesKey, tuple[Interval, int]] = {}  # and when to ask again
+        self._unsettled: dict[SeriesKey, list[tuple[Interval, int]]] = {}  # and when to ask again
         self.renew()
 
     def renew(self) -> None:
@@ -102,10 +102,12 @@ class Fetcher:
         possible = intersection(wanted, [(low, closed)])
         if possible and isinstance(self.source, KnowsRanges):
             possible = intersection(possible, self.source.known(key.symbol, str(key.timeframe)))
-        unsettled, ask_again = self._unsettled.get(key, (Interval(0, 0), 0))
+        unsettled = [range_ for range_, again in self._unsettled.get(key, ()) if now < again]
+        never_asked = difference(possible, normalise(unsettled))
         # With what is newer it is asked for at once, lest newer candles come without it.
-        if now < ask_again and possible and possible[-1].end <= unsettled.end:
-            possible = difference(possible, [unsettled])
+        newest = never_asked[-1].start if never_asked else low
+        later = normalise(range_ for range_ in unsettled if range_.start >= newest)
+        possible = difference(possible, later)
         return normalise((grid.ceil(start), grid.ceil(end)) for start, end in possible)
 
     def request(self, key: SeriesKey, grid: Grid, missing: IntervalSet) -> list[Future[bool]]:
@@ -270,11 +272,12 @@ class Fetcher:
         """Have a range asked for again after as much time as has passed since it could be there."""
         ask_again = now + max(1000, now - grid.next(open_.start))
         with self._lock:
-            known, ask_known_again = self._unsettled.get(key, (open_, 0))
-            if now < ask_known_again and known.start <= open_.end and open_.start <= known.end:
-                open_ = Interval(min(known.start, open_.start), max(known.end, open_.end))
-                ask_again = min(ask_again, ask_known_again)
-            self._unsettled[key] = (open_, ask_again)
+            others = [
+                (range_, again)
+                for range_, again in self._unsettled.get(key, ())
+                if now < again and not intersection([range_], [open_])
+            ]
+            self._unsettled[key] = [*others, (open_, ask_again)]
 
     def _explained(self, error: BaseException, key: SeriesKey, range_: Interval) -> BaseException:
         self.counts[f"error:{type(error).__name__}"] += 1
