@@ -21,9 +21,11 @@ class FakeExchange:
     answers can be put into ``faults``: (status, body) for the next request of a path.
     """
 
-    def __init__(self, now, listed):
+    def __init__(self, now, listed, published=None):
+        """``published``: where its history ends; None: with the candle that is forming."""
         self.now = now
         self.listed = listed
+        self.published = now + 1 if published is None else published
         self.holes = []
         self.most_rows = 1000
         self.newest_only = None  # how many of the newest candles are all that is given
@@ -50,7 +52,7 @@ class FakeExchange:
 
     def rows(self, interval):
         """[open time, price, volume] of all candles of an interval, oldest first."""
-        minutes = np.arange(self.listed, self.now + 1, MINUTE)
+        minutes = np.arange(self.listed, self.published, MINUTE)
         for start, end in self.holes:
             minutes = minutes[(minutes < start) | (minutes >= end)]
         step = MS[interval]

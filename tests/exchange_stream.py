@@ -26,13 +26,13 @@ def trade(number, time, price):
 
 
 @asynccontextmanager
-async def binance(*connections, now=T0 + 60 * MINUTE, subscribed=None):
+async def binance(*connections, now=T0 + 60 * MINUTE, published=None, subscribed=None):
     """A server whose connections give these messages. Gives ccxt's options.
 
     The last connection, and any after it, stays and repeats its last message. The streams that are
     subscribed to are put into the list ``subscribed``.
     """
-    rest = FakeExchange(now, T0)
+    rest = FakeExchange(now, T0, published)
     left = list(connections)
 
     async def serve_one(socket):

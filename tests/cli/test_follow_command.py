@@ -77,7 +77,10 @@ async def ended(process, how=None):
 def test_candles_are_printed_as_they_close_until_it_is_stopped(stored, how):
     async def follow():
         messages = [kline(HOUR, 2.25), kline(HOUR + MINUTE, 3.5), kline(HOUR + 2 * MINUTE, 4)]
-        async with binance(messages) as options, started(options, stored, *FOLLOW) as process:
+        async with (
+            binance(messages, now=HOUR + 3 * MINUTE, published=HOUR) as options,
+            started(options, stored, *FOLLOW) as process,
+        ):
             return await lines_of(process, 7), await ended(process, how)
 
     printed, last = asyncio.run(follow())
@@ -95,7 +98,7 @@ def test_json_is_a_document_per_line(stored):
     async def follow():
         messages = [kline(HOUR, 2), kline(HOUR + MINUTE, 3)]
         async with (
-            binance(messages) as options,
+            binance(messages, now=HOUR + 2 * MINUTE, published=HOUR) as options,
             started(options, stored, *FOLLOW, "--json") as process,
         ):
             return await lines_of(process, 4), await ended(process, signal.SIGINT)
@@ -111,11 +114,11 @@ def test_json_is_a_document_per_line(stored):
 
 def test_a_lost_connection_is_told_and_what_it_missed_is_fetched(stored):
     async def follow():
-        now = HOUR + 3 * MINUTE
+        back = HOUR + 3 * MINUTE
         first = [kline(HOUR, 2), kline(HOUR + MINUTE, 3)]
-        second = [kline(now, 5), kline(now + MINUTE, 6)]
+        second = [kline(back, 5), kline(back + MINUTE, 6)]
         async with (
-            binance(first, second, now=now) as options,
+            binance(first, second, now=back + 2 * MINUTE, published=back) as options,
             started(options, stored, *FOLLOW, "--json") as process,
         ):
             return await lines_of(process, 7), await ended(process, signal.SIGINT)
