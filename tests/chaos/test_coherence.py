@@ -15,7 +15,7 @@ import pytest
 
 PROCESSES = 8
 # Of each process; ``OHLCACHE_CHAOS_OPERATIONS``: another number on Redis, such as 20,000.
-OPERATIONS = {"redis": int(os.environ.get("OHLCACHE_CHAOS_OPERATIONS", 10_000)), "sqlite": 3_000}
+OPERATIONS = {"redis": int(os.environ.get("OHLCACHE_CHAOS_OPERATIONS", "10000")), "sqlite": 3_000}
 BOUND = 0.05  # seconds after which a change is known everywhere, on an idle machine
 SLACK = 0.45  # eight busy processes on two cores: a thread may wait so long for its turn
 
