@@ -229,7 +229,7 @@ class Holder:
                 coverage, runs = held.coverage, held.runs
             else:
                 coverage = reading.coverage(series)
-                runs = _updated_runs(held, series, reading) if self._stands(reading) else ()
+                runs = self._updated_runs(held, series, reading)
             for range_ in ranges:
                 runs = _widened(runs, series, *range_, reading)
         known = self._catalogue.get(key)
@@ -240,10 +240,20 @@ class Holder:
         self._held[key] = held
         return held
 
-    def _stands(self, reading: Reading) -> bool:
-        """Whether the store stands on what it was when the catalogue was read."""
+    def _updated_runs(self, held: Held | None, series: Series, reading: Reading) -> tuple[Run, ...]:
+        """The runs with what was written since they were decoded; none if that was taken back."""
+        runs = _usable_runs(held, series)
+        if held is None or not runs:
+            return ()
         _, is_known = reading.clock(self._clock)
-        return is_known
+        if not is_known:
+            return ()
+        return tuple(
+            run.with_names(series.names).with_changes(
+                reading.rows(series, *run.range, after=held.series.revision)
+            )
+            for run in runs
+        )
 
     def drop(self, nbytes: int) -> int:
         """Let go of so many bytes, if as many are held; how many it were."""
@@ -292,19 +302,6 @@ class Holder:
 
 def _is_same(one: Series, other: Series) -> bool:
     return one.id == other.id and one.revision == other.revision
-
-
-def _updated_runs(held: Held | None, series: Series, reading: Reading) -> tuple[Run, ...]:
-    """The runs with what was written since they were decoded."""
-    runs = _usable_runs(held, series)
-    if held is None or not runs:
-        return ()
-    return tuple(
-        run.with_names(series.names).with_changes(
-            reading.rows(series, *run.range, after=held.series.revision)
-        )
-        for run in runs
-    )
 
 
 def _usable_runs(held: Held | None, series: Series) -> tuple[Run, ...]:
