@@ -17,7 +17,7 @@ from collections.abc import (
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from weakref import WeakSet
 
 from ohlcache.candles import Block, Interval, Timeframe, to_block, to_frame
@@ -67,6 +67,18 @@ LOCAL_VENUE = "local"
 
 _PARALLEL_READS = 8
 _DERIVED_SHARE = 4  # of the memory, for candles made from finer ones: a fourth
+
+
+class _Asked(NamedTuple):
+    """A read as the user asks for it; what it means may have to be asked of the store."""
+
+    symbol: str
+    timeframe: str | Timeframe
+    start: Instant
+    end: Instant
+    venue: str | None
+    fetch: bool = True
+    as_of: Instant = None
 
 
 class MarketData(Closing):
@@ -177,10 +189,10 @@ class MarketData(Closing):
         Raises InvalidArgument, UnknownTimeframe, UnknownSnapshot, UnknownSymbol, FetchError,
         UnsupportedBySource or a StoreError.
         """
-        asked = (symbol, timeframe, start, end, venue, fetch, as_of)
-        rows = self._at_hand(*asked)
+        asked = _Asked(symbol, timeframe, start, end, venue, fetch, as_of)
+        rows = self._at_hand(asked)
         if rows is None:
-            rows = drive(self._read(*asked))
+            rows = drive(self._read(asked))
         return _framed(rows, columns, as_, copy)
 
     async def acandles(
@@ -198,32 +210,22 @@ class MarketData(Closing):
         as_of: Instant = None,
     ) -> Frame:
         """:meth:`candles` for async code. Cancelling it stops no fetch that others wait for."""
-        asked = (symbol, timeframe, start, end, venue, fetch, as_of)
-        rows = self._at_hand(*asked)
+        asked = _Asked(symbol, timeframe, start, end, venue, fetch, as_of)
+        rows = self._at_hand(asked)
         if rows is None:
-            rows = await drive_async(self._read(*asked), self._threads)
+            rows = await drive_async(self._read(asked), self._threads)
         return _framed(rows, columns, as_, copy)
 
-    def _at_hand(
-        self,
-        symbol: str,
-        timeframe: str | Timeframe,
-        start: Instant,
-        end: Instant,
-        venue: str | None,
-        fetch: bool,
-        as_of: Instant,
-    ) -> Block | None:
+    def _at_hand(self, asked: _Asked) -> Block | None:
         """What memory holds, if that can be told without asking the database anything."""
         token = self._store.token_at_hand()
-        names_venue = venue is not None or self._fetcher is not None or self._holder.knows(symbol)
-        if token is None or not names_venue:
+        is_venue_known = self._fetcher is not None or self._holder.knows(asked.symbol)
+        if token is None or not (is_venue_known or asked.venue is not None):
             return None
-        request = self._request(symbol, timeframe, start, end, venue, fetch, as_of)
-        return self._reader.hit(request, token)
+        return self._reader.hit(self._request(asked), token)
 
-    def _read(self, *asked: Any) -> Walk[Block]:
-        request: Request = yield partial(self._request, *asked)
+    def _read(self, asked: _Asked) -> Walk[Block]:
+        request: Request = yield partial(self._request, asked)
         rows: Block | None = yield lambda: self._reader.hit(request, self._store.token())
         if rows is None:
             rows = yield from self._reader.walk(request)
@@ -278,7 +280,7 @@ class MarketData(Closing):
     ) -> Future[None]:
         """Fetch and decode in the background; the future is done when all of it is at hand."""
         requests = [
-            self._request(name, timeframe, start, end, venue, fetch=True, as_of=None)
+            self._request(_Asked(name, timeframe, start, end, venue))
             for name in symbol_names(symbols)
         ]
         self._holder.catalogue()  # tells a closed store before there is a future to look at
@@ -691,19 +693,10 @@ class MarketData(Closing):
 
     # -- arguments ------------------------------------------------------------------------------
 
-    def _request(
-        self,
-        symbol: str,
-        timeframe: str | Timeframe,
-        start: Instant,
-        end: Instant,
-        venue: str | None,
-        fetch: bool,
-        as_of: Instant,
-    ) -> Request:
-        key = self._key(symbol, timeframe, venue)
-        low, high = range_ms(start, end)
-        return Request(key, low, high, fetch, as_of)
+    def _request(self, asked: _Asked) -> Request:
+        key = self._key(asked.symbol, asked.timeframe, asked.venue)
+        low, high = range_ms(asked.start, asked.end)
+        return Request(key, low, high, asked.fetch, asked.as_of)
 
     def _key(self, symbol: str, timeframe: str | Timeframe, venue: str | None) -> SeriesKey:
         return SeriesKey(self._venue(symbol, venue), symbol, Timeframe.parse(timeframe))
