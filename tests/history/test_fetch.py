@@ -223,6 +223,26 @@ def test_a_venue_that_publishes_late_is_waited_for_and_not_asked_all_the_time(op
     assert {gap.kind for gap in md.gaps("X", "1m")} <= {"never_fetched"}
 
 
+def test_a_clock_that_was_ahead_holds_nothing_back_once_it_is_right(opened):
+    venue = Venue(history=HISTORY.slice(0, 100), now=T0 + 110 * MINUTE)  # ten minutes ahead
+    md = opened(venue)
+    assert len(read(md, 0, 110)) == 100
+    for closed in range(101, 120):
+        venue.time = T0 + closed * MINUTE
+        venue.history = HISTORY.slice(0, closed)
+        assert read(md, 0, closed).identical(HISTORY.slice(0, closed))
+
+
+def test_a_clock_that_is_set_back_during_a_read_does_not_make_it_fail(opened):
+    class SetBack(Venue):
+        def now(self):
+            told, self.time = self.time, T0 + 100 * MINUTE + 2_500
+            return told
+
+    venue = SetBack(history=HISTORY.slice(0, 99), now=T0 + 100 * MINUTE + 5_500)
+    assert len(read(opened(venue), 0, 100)) == 99
+
+
 def test_an_empty_tail_is_final_once_it_is_old(opened):
     venue = Venue(history=HISTORY.slice(0, 90), now=T0 + 1_000 * MINUTE)
     md = opened(venue)

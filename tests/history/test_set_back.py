@@ -63,6 +63,28 @@ def test_a_file_that_was_restored_in_place(tmp_path, another_process):
             assert md.stats()["memory"]["setbacks"] == 1
 
 
+def test_what_was_decoded_of_a_write_that_is_taken_back(tmp_path, monkeypatch):
+    path = tmp_path / "store" / "ohlcache.sqlite"
+    write(path.parent, 1.0)
+    with closing(sqlite3.connect(tmp_path / "copy")) as copy, ohlcache.open(path.parent) as md:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.backup(copy)
+        load = md._holder._load
+
+        def write_first(*arguments):  # after the look at the catalogue
+            monkeypatch.undo()
+            write(path.parent, 2.0)
+            return load(*arguments)
+
+        monkeypatch.setattr(md._holder, "_load", write_first)
+        assert read(md) == {2.0}
+        with closing(sqlite3.connect(path)) as connection:
+            copy.backup(connection)
+        for price in (3.0, 4.0):
+            write(path.parent, price)
+            assert read(md) == {price}
+
+
 def test_a_failover_to_a_server_that_lacks_the_last_commit(own_postgres, another_process):
     server = own_postgres.url.rpartition("/")[0]
     with psycopg.connect(own_postgres.url, autocommit=True) as admin:

@@ -265,6 +265,53 @@ def test_repair_fetches_what_a_series_lacks_between_its_ends(location):
         assert len(asked) == 3
 
 
+class Answering:
+    """A source by its answers."""
+
+    venue = "test"
+    capabilities = ohlcache.Capabilities()
+
+    def __init__(self, now, answer):
+        self.time = now
+        self.fetch = answer
+
+    def now(self):
+        return self.time
+
+
+def test_repair_takes_no_forming_candle_for_the_closed_one(location):
+    history = make_block(200)
+    forming = Block(history.times, history.values + 7)
+
+    def answer(symbol, timeframe, start, end):
+        source.time = T0 + 101 * MINUTE + 500  # it closes while the answer is on its way
+        return forming.between(start, end)
+
+    source = Answering(T0 + 100 * MINUTE + 59_000, answer)
+    with ohlcache.open(location, source=source) as md:
+        md._clock = source.now
+        assert md.write(*BTC, history.slice(0, 101)).reasons == {"not_closed": 1}
+        md.repair()
+        source.time, source.fetch = T0 + 150 * MINUTE, lambda *asked: history.between(*asked[2:])
+        assert to_block(md.candles(*BTC, T0, T0 + 110 * MINUTE)).identical(history.slice(0, 110))
+
+
+def test_repair_asks_for_nothing_from_before_the_listing(location):
+    history = make_block(200)
+    asked = []
+
+    def answer(symbol, timeframe, start, end):
+        asked.append(((start - T0) // MINUTE, (end - T0) // MINUTE))
+        return history.between(start, end)
+
+    with ohlcache.open(location, source=Answering(T0 + 10_000 * MINUTE, answer)) as md:
+        md.set_metadata(BTC[0], {"listed": T0 + 50 * MINUTE})
+        md.write(*BTC, history.slice(0, 10))
+        md.write(*BTC, history.slice(90, 100))
+        assert md.repair().ok
+        assert asked == [(50, 90)]
+
+
 def test_repair_lists_what_could_not_be_fetched(location):
     def failing(*_):
         raise AttributeError("bug")

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import stamina
 from pyrate_limiter import Limiter, Rate
@@ -41,6 +42,17 @@ _NOT_WORTH_RETRYING = (
 )
 
 
+class _Unsettled(NamedTuple):
+    """A range whose candles may still be published; by the source's clock, ms.
+
+    noted: when it was asked for. What lies in the future was noted by a clock that was wrong.
+    """
+
+    range: Interval
+    noted: int
+    ask_again: int
+
+
 @dataclass(eq=False)
 class _Page:
     """``rest``: what of the range is still to be fetched, here or by another process."""
@@ -65,7 +77,7 @@ class Fetcher:
         self.source = source
         self._store = store
         self._lease_seconds = lease_seconds
-        self._unsettled: dict[SeriesKey, list[tuple[Interval, int]]] = {}  # and when to ask again
+        self._unsettled: dict[SeriesKey, list[_Unsettled]] = {}
         self.renew()
 
     def renew(self) -> None:
@@ -98,11 +110,14 @@ class Fetcher:
         """
         oldest = self.source.capabilities.oldest
         low = -(2**62) if oldest is None else oldest
-        closed = grid.floor(min(now, self.source.now()))  # a clock may step back
-        possible = intersection(wanted, [(low, closed)])
+        present = self.source.now()
+        now = min(now, present)  # a clock may step back
+        possible = intersection(wanted, [(low, grid.floor(now))])
         if possible and isinstance(self.source, KnowsRanges):
             possible = intersection(possible, self.source.known(key.symbol, str(key.timeframe)))
-        unsettled = [range_ for range_, again in self._unsettled.get(key, ()) if now < again]
+        notes = [one for one in self._unsettled.get(key, ()) if one.noted <= present]
+        self._unsettled[key] = notes  # a note that is lost to another thread costs a request
+        unsettled = [one.range for one in notes if now < one.ask_again]
         never_asked = difference(possible, normalise(unsettled))
         # With what is newer it is asked for at once, lest newer candles come without it.
         newest = never_asked[-1].start if never_asked else low
@@ -273,11 +288,11 @@ class Fetcher:
         ask_again = now + max(1000, now - grid.next(open_.start))
         with self._lock:
             others = [
-                (range_, again)
-                for range_, again in self._unsettled.get(key, ())
-                if now < again and not intersection([range_], [open_])
+                one
+                for one in self._unsettled.get(key, ())
+                if now < one.ask_again and not intersection([one.range], [open_])
             ]
-            self._unsettled[key] = [*others, (open_, ask_again)]
+            self._unsettled[key] = [*others, _Unsettled(open_, now, ask_again)]
 
     def _explained(self, error: BaseException, key: SeriesKey, range_: Interval) -> BaseException:
         self.counts[f"error:{type(error).__name__}"] += 1

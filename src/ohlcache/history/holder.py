@@ -18,7 +18,7 @@ from ohlcache.candles.interval import covers, difference
 from ohlcache.history.chunks import window, window_length
 from ohlcache.history.demand import taken_by_updating, taken_by_widening
 from ohlcache.history.engine import Token
-from ohlcache.history.lineage import NEVER
+from ohlcache.history.lineage import NEVER, Clock
 from ohlcache.history.memory import Run
 from ohlcache.history.reading import Reading, Series
 from ohlcache.history.reports import SeriesKey
@@ -34,18 +34,23 @@ _BEGINNING, _END = -(2**62), 2**62
 class Held:
     """What is known of a series at one revision, and the runs of it that are decoded."""
 
-    __slots__ = ("coverage", "reads", "runs", "series", "track", "was_read")
+    __slots__ = ("clock", "coverage", "reads", "runs", "series", "track", "was_read")
 
     def __init__(
         self,
         series: Series,
         coverage: IntervalSet,
         runs: tuple[Run, ...],
+        clock: Clock,
         reads: int,
         track: Track | None,
     ) -> None:
-        """``reads``: how many memory has answered; ``track``: who takes note of them, if any."""
+        """``clock``: of the store, when it was read.
+
+        reads: how many memory has answered. track: who takes note of them, if any.
+        """
         self.series = series
+        self.clock = clock
         self.coverage = coverage
         self.runs = runs
         self.was_read = True
@@ -73,7 +78,7 @@ class Holder:
         self.max_bytes = max_bytes
         self._token: Token | None = None
         self._clock = NEVER
-        self.setbacks = 0  # of the store, to an earlier state
+        self.setbacks = 0  # of the store to an earlier state, as far as that can be told
         self._catalogue: dict[SeriesKey, Series] = {}
         self._keys: dict[tuple[str, str], list[SeriesKey]] = {}  # by venue and symbol
         self._venues: dict[str, tuple[str, ...]] = {}
@@ -192,7 +197,7 @@ class Holder:
             changed = reading.all_series(-1 if is_whole else known.revision)
         if not is_known:
             self._held.clear()  # revisions are given a second time
-            self.setbacks += known.mark is not None
+            self.setbacks += known != NEVER
         if is_whole or any(series.key not in self._catalogue for series in changed):
             self._replace_catalogue({} if is_whole else self._catalogue, changed)
         else:
@@ -220,40 +225,30 @@ class Holder:
             del self._held[key]
 
     def _load(self, key: SeriesKey, ranges: IntervalSet) -> Held | None:
+        setbacks = self.setbacks
         with self._store.reading() as reading:
-            series = reading.series(key)
+            held = self._held.get(key)
+            known_at = NEVER if held is None else held.clock
+            series, clock, is_known = reading.series_now(key, known_at)
             if series is None:
                 return None
-            held = self._held.get(key)
+            if not is_known:
+                held = None  # what it holds may have been taken back
             if held is not None and _is_same(held.series, series):
                 coverage, runs = held.coverage, held.runs
             else:
                 coverage = reading.coverage(series)
-                runs = self._updated_runs(held, series, reading)
+                runs = _updated_runs(held, series, reading)
             for range_ in ranges:
                 runs = _widened(runs, series, *range_, reading)
         known = self._catalogue.get(key)
         if known is not None and _is_same(known, series):
             series = known  # a hit compares by identity
         reads, track = (held.reads, held.track) if held is not None else (0, None)
-        held = Held(series, coverage, runs, reads, track)
-        self._held[key] = held
+        held = Held(series, coverage, runs, clock, reads, track)
+        if setbacks == self.setbacks:
+            self._held[key] = held
         return held
-
-    def _updated_runs(self, held: Held | None, series: Series, reading: Reading) -> tuple[Run, ...]:
-        """The runs with what was written since they were decoded; none if that was taken back."""
-        runs = _usable_runs(held, series)
-        if held is None or not runs:
-            return ()
-        _, is_known = reading.clock(self._clock)
-        if not is_known:
-            return ()
-        return tuple(
-            run.with_names(series.names).with_changes(
-                reading.rows(series, *run.range, after=held.series.revision)
-            )
-            for run in runs
-        )
 
     def drop(self, nbytes: int) -> int:
         """Let go of so many bytes, if as many are held; how many it were."""
@@ -295,13 +290,26 @@ class Holder:
                     held.was_read = False
                     continue
                 dropped += held.nbytes
-                del self._held[key]
-                self.evictions += 1
+                if self._held.pop(key, None) is not None:
+                    self.evictions += 1
         return dropped
 
 
 def _is_same(one: Series, other: Series) -> bool:
     return one.id == other.id and one.revision == other.revision
+
+
+def _updated_runs(held: Held | None, series: Series, reading: Reading) -> tuple[Run, ...]:
+    """The runs with what was written since they were decoded."""
+    runs = _usable_runs(held, series)
+    if held is None or not runs:
+        return ()
+    return tuple(
+        run.with_names(series.names).with_changes(
+            reading.rows(series, *run.range, after=held.series.revision)
+        )
+        for run in runs
+    )
 
 
 def _usable_runs(held: Held | None, series: Series) -> tuple[Run, ...]:

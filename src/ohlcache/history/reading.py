@@ -105,6 +105,12 @@ class Reading:
         rows = self._session.rows(f"{_SERIES} {_BY_KEY}", *key_row(key))
         return next(map(_series, rows), None)
 
+    def series_now(self, key: SeriesKey, known: Clock) -> tuple[Series | None, Clock, bool]:
+        """One series, or None, and :meth:`clock`, asked for together."""
+        rows = self._session.rows(f"{_SERIES} {_BY_KEY}", *key_row(key))
+        clock, is_known = self.clock(known)
+        return next(map(_series, rows), None), clock, is_known
+
     def series_of(self, venue: str, symbol: str) -> list[Series]:
         """All series of a symbol; without damaged rows."""
         rows = self._session.rows(f"{_SERIES} WHERE venue = ? AND symbol = ?", venue, symbol)

@@ -15,6 +15,7 @@ from ohlcache.errors import FetchError, OhlcacheError
 from ohlcache.history.chunks import Piece
 from ohlcache.history.fetcher import Fetcher
 from ohlcache.history.ingest import ingest
+from ohlcache.history.listing import Listing
 from ohlcache.history.nearer import Nearer
 from ohlcache.history.past.lost import Damaged, damaged_records
 from ohlcache.history.reading import Series
@@ -23,6 +24,8 @@ from ohlcache.history.store import Store
 from ohlcache.history.verify import Progress, Verification, verify
 
 _Range = tuple[str, Interval]
+_ROUNDS = 5  # of asking for a range that another one has begun to fetch, and failed
+
 _Step = Callable[[], None]
 
 
@@ -99,6 +102,8 @@ def _marking(store: Store, found: Verification, done: _Done) -> Iterator[_Step]:
             store.mark_lost(series, damaged)
             done.lose(series, [record.range for record in damaged])
 
+    if not store.remembers:
+        return
     names = {problem.series for problem in found.problems}
     with store.reading() as reading:
         catalogue = reading.all_series()
@@ -142,7 +147,8 @@ class _Mending:
             for range_ in ranges:
                 yield partial(self._do, self._fetch_new, series, range_, self._done.filled)
         for series, times in refused:
-            for range_ in normalise((time, series.grid.next(time)) for time in times):
+            rows = normalise((time, series.grid.next(time)) for time in times)
+            for range_ in self._to_be_had(series, rows):
                 yield partial(self._do, self._fetch_again, series, range_, self._done.filled)
 
     def _is_fetched(self, series: Series) -> bool:
@@ -156,7 +162,14 @@ class _Mending:
         if not coverage:
             return ()
         holes = difference([(coverage[0].start, coverage[-1].end)], coverage)
-        return self._fetcher.missing(series.key, series.grid, holes, self._fetcher.source.now())
+        return self._to_be_had(series, holes)
+
+    def _to_be_had(self, series: Series, ranges: IntervalSet) -> IntervalSet:
+        """What of ranges lies in the symbol's listing and is closed."""
+        listing = Listing.of(self._store.metadata(series.key.venue, series.key.symbol))
+        traded = listing.traded(series.grid, ranges)
+        now = self._fetcher.source.now()
+        return self._fetcher.missing(series.key, series.grid, traded, now)
 
     def _do(
         self,
@@ -171,19 +184,26 @@ class _Mending:
                 mended.append((str(series.key), range_))
 
     def _fetch_new(self, series: Series, range_: Interval) -> bool:
-        pages = self._fetcher.request(series.key, series.grid, (range_,))
-        stored = [page.result() for page in pages]
-        return any(stored)
+        for _ in range(_ROUNDS):
+            pages = self._fetcher.request(series.key, series.grid, (range_,))
+            stored = [page.result() for page in pages]
+            if all(stored):
+                return bool(stored)
+        raise FetchError(
+            f"{series.key}: what others were fetching of {to_iso(range_.start)} to "
+            f"{to_iso(range_.end)} did not arrive: repair it again"
+        )
 
     def _fetch_again(self, series: Series, range_: Interval) -> bool:
+        now = self._fetcher.source.now()  # before it: what closes meanwhile may come unclosed
         rows = self._fetcher.fetch(series.key, series.grid, range_)
-        now = self._fetcher.source.now()
         return ingest(self._store, series.key, rows, closed_until=now).added > 0
 
     def _replace(self, layers: list[Piece], series: Series, range_: Interval) -> bool:
         # The new rows are at hand before the damaged ones are dropped.
+        now = self._fetcher.source.now()
         fetched = self._fetcher.fetch(series.key, series.grid, range_)
-        rows = inspect(fetched, series.grid, self._fetcher.source.now()).block
+        rows = inspect(fetched, series.grid, now).block
         for layer in layers:
             given = len(rows.between(layer.first, layer.last + 1))
             if given < layer.rows:

@@ -198,7 +198,9 @@ class Reader:
 
         Ranges of which the finer series has lost a part since its coverage was read are left out.
         """
-        kept = {bucket: self._derived.get(self._name(base, grid, bucket)) for bucket in buckets}
+        setbacks = self._holder.setbacks
+        names = {bucket: (setbacks, base.id, base.revision, grid, bucket) for bucket in buckets}
+        kept = {bucket: self._derived.get(name) for bucket, name in names.items()}
         made = {bucket: rows for bucket, rows in kept.items() if rows is not None}
         if len(made) == len(kept):
             return made
@@ -207,13 +209,15 @@ class Reader:
             return {}
         held, blocks = loaded
         return {
-            bucket: self._resampled(held.series, finer, grid, bucket)
+            bucket: self._resampled(setbacks, held.series, finer, grid, bucket)
             for bucket, finer in zip(buckets, blocks, strict=True)
             if covers(held.coverage, *bucket)
         }
 
-    def _resampled(self, base: Series, finer: Block, grid: Grid, bucket: Interval) -> Block:
-        name = self._name(base, grid, bucket)
+    def _resampled(
+        self, setbacks: int, base: Series, finer: Block, grid: Grid, bucket: Interval
+    ) -> Block:
+        name = (setbacks, base.id, base.revision, grid, bucket)
         rows = self._derived.get(name)
         if rows is None:
             rows = resample(finer, base.grid, grid, covered=(bucket,), incomplete="drop").block
@@ -221,9 +225,6 @@ class Reader:
             while self.derived_bytes > self.most_derived_bytes:
                 self._derived.pop(next(iter(self._derived)), None)
         return rows
-
-    def _name(self, base: Series, grid: Grid, bucket: Interval) -> _Derived:
-        return self._holder.setbacks, base.id, base.revision, grid, bucket
 
     def drop_derived(self, nbytes: int) -> int:
         """Let go of so many bytes of candles made from finer ones; how many it were."""
