@@ -73,15 +73,14 @@ async def ended(process, how=None):
     return process.returncode, out.decode(), err.decode()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_candles_are_printed_as_they_close_until_it_is_stopped(stored, how):
+def test_candles_are_printed_as_they_close_until_it_is_stopped(stored):
     async def follow():
         messages = [kline(HOUR, 2.25), kline(HOUR + MINUTE, 3.5), kline(HOUR + 2 * MINUTE, 4)]
         async with (
             binance(messages, now=HOUR + 3 * MINUTE, published=HOUR) as options,
             started(options, stored, *FOLLOW) as process,
         ):
-            return await lines_of(process, 7), await ended(process, how)
+            return await lines_of(process, 7), await ended(process, signal.SIGTERM)
 
     printed, last = asyncio.run(follow())
     assert printed[0] == "following binance BTC/USDT 1m (Ctrl-C ends it)"

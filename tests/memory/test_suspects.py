@@ -142,6 +142,7 @@ def test_growth_before_a_mark_sets_one():
 
 
 def test_lines_are_named_while_allocations_are_traced():
+    gc.freeze()  # what was there before would take seconds
     tracemalloc.start()
     try:
         suspects = Suspects()
@@ -150,6 +151,7 @@ def test_lines_are_named_while_allocations_are_traced():
         first = suspects.sites()[0]
     finally:
         tracemalloc.stop()
+        gc.unfreeze()
     assert first.file == __file__
     assert first.bytes_growth == pytest.approx(len(kept) * 10_000, rel=0.1)
     assert f"{__file__}:{first.line} holds 1.0" in str(first)
