@@ -182,6 +182,34 @@ def test_a_closed_candle_that_comes_after_it_was_asked_for_was_not_known_then(md
     assert read(md, as_of=clock.now).times[-1] == end
 
 
+def test_a_later_write_of_another_series_settles_no_time_of_one_that_is_late(opened, clock):
+    md, end = opened(), clock.now // HOUR * HOUR
+    md.write(BTC[0], "1h", make_block(3, start=end - 4 * HOUR, step=HOUR))
+    md.write(*ETH, make_block(5))
+    clock.now = end + MINUTE
+    assert md.write(*ETH, make_block(5, seed=1)).updated
+    asked = end + 30_000
+    clock.tick(500)
+    missing = read(md, "1h", as_of=asked)
+    clock.tick(30_000)
+    assert md.write(BTC[0], "1h", make_block(1, start=end - HOUR, step=HOUR)).added
+    assert read(md, "1h", as_of=asked).identical(missing)
+    clock.tick()
+    assert read(md, "1h", as_of=clock.now).times[-1] == end - HOUR
+
+
+def test_a_closed_candle_whose_write_took_long_was_not_known_before(location, md_and_end, clock):
+    md, end = md_and_end
+    clock.now = end + MINUTE
+    times = iter([clock.now])  # afterwards an hour has gone by
+    store = Store(engine_at(location), keeping=Keeping(lambda: next(times, clock.now + HOUR)))
+    with MarketData(store, clock=clock) as slow:
+        slow.write(*BTC, make_block(1, start=end))
+    clock.tick(HOUR + MINUTE)
+    assert read(md, as_of=end + HOUR // 2).times[-1] == end - MINUTE
+    assert read(md, as_of=clock.now).times[-1] == end
+
+
 @pytest.fixture
 def md_and_end(opened, clock):
     """A series that grows as its candles close, and when the next one opens."""
@@ -196,9 +224,12 @@ def test_who_may_not_write_reads_only_what_is_a_while_ago(postgres_schema_url, c
     clock.tick(HOUR)
     url = f"{postgres_schema_url}%20-cdefault_transaction_read_only%3Don"
     with MarketData(Store(engine_at(url), keeping=Keeping(clock)), clock=clock) as md:
-        assert read(md, as_of=clock.now - 2 * MINUTE).identical(make_block(10))
-        with pytest.raises(InvalidArgument, match="60 s after it only who may write"):
-            read(md, as_of=clock.now - 30_000)
+        assert read(md, as_of=clock.now - 3 * MINUTE).identical(make_block(10))
+        with pytest.raises(InvalidArgument, match="180 s after it only who may write"):
+            read(md, as_of=clock.now - 2 * MINUTE)
+        # Made from the same candles, but its own could still come as they close.
+        with pytest.raises(InvalidArgument, match="420 s after it only who may write"):
+            read(md, "5m", as_of=clock.now - 3 * MINUTE)
 
 
 # -- what is gone ---------------------------------------------------------------------------------

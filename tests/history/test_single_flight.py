@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections import Counter
 from contextlib import contextmanager
 
 import pytest
@@ -21,6 +22,7 @@ from ohlcache.candles.interval import difference, intersection, normalise, total
 from ohlcache.errors import FetchError, SourceUnavailable, StoreError, StoreLocked
 from ohlcache.history import SQLiteEngine, Store
 from ohlcache.history.reports import SeriesKey
+from ohlcache.history.turns import Turns
 
 from .fetchers import PAGE, ROWS
 
@@ -269,7 +271,7 @@ def test_a_clock_that_is_adjusted_ends_no_lease(opened, sql):
     leases.claim(KEY, ranges, "slow", 3600)
     sql("UPDATE fetching SET until = until + 1000")
     assert leases.busy([KEY]) == {KEY: ranges}
-    assert leases.renew("slow", 3600) == {(KEY, ranges[0])}
+    assert leases.renew({(KEY, ranges[0])}, "slow", 3600) == {(KEY, ranges[0])}
 
 
 def test_a_failed_fetch_is_the_failure_of_its_own_callers_only(opened):
@@ -291,8 +293,8 @@ def test_a_slow_fetch_keeps_its_lease(opened):
     renewals = []
     renew = one._store.leases.renew
 
-    def counted(owner, seconds):
-        renewals.append(renew(owner, seconds))
+    def counted(*args):
+        renewals.append(renew(*args))
         return renewals[-1]
 
     one._store.leases.renew = counted
@@ -397,7 +399,8 @@ def test_no_range_is_granted_to_two_nor_when_it_is_stored(tmp_path_factory, step
                 session.run("UPDATE fetching SET until = 1 WHERE owner = ?", owner)
             held[owner] = ()
         elif step == "renew":
-            assert {range_ for _, range_ in store.leases.renew(owner, 3600)} == set(held[owner])
+            mine = {(KEY, range_) for range_ in held[owner]}
+            assert store.leases.renew(mine, owner, 3600) == mine
         elif step == "store":
             store.write(KEY, Anchor(), Block.empty(), wanted)
             stored = normalise((*stored, *wanted))
@@ -443,3 +446,37 @@ def test_a_lease_that_cannot_be_given_up_is_counted_and_ends_by_itself(opened):
     assert one.stats()["fetch"]["lease error:StoreLocked"] == 1
     one.delete("X", "1m")
     assert read(other, 0, 100).identical(HISTORY.slice(0, 100))
+
+
+def test_only_what_is_still_held_is_renewed(opened, sql):
+    leases = opened(Venue())._store.leases
+    kept, left = Interval(T0, T0 + MINUTE), Interval(T0 + MINUTE, T0 + 2 * MINUTE)
+    for range_ in (kept, left):
+        leases.claim(KEY, (range_,), "one", 3600)
+    assert leases.renew({(KEY, kept)}, "one", 7200) == {(KEY, kept)}
+    assert sql("SELECT start, lasts FROM fetching ORDER BY start") == [
+        (kept.start, 7_200_000),
+        (left.start, 3_600_000),
+    ]
+
+
+def test_a_lease_that_could_not_be_given_up_ends_while_the_process_keeps_another(opened):
+    leases = opened(Venue())._store.leases
+    other, minute = KEY._replace(symbol="Y"), (Interval(T0, T0 + MINUTE),)
+    turns = Turns(leases, LEASE, Counter())
+    release, is_free = leases.release, threading.Event()
+
+    def locked(*_):
+        raise StoreLocked("store is locked by another process: try again later")
+
+    try:
+        turns.claim(other, minute)
+        turns.claim(KEY, minute)
+        leases.release = locked
+        turns.release(KEY, minute)
+        leases.release = release
+        turns.wait(KEY, minute, is_free.set)
+        assert is_free.wait(_PATIENCE)
+        assert leases.busy([KEY, other]) == {KEY: (), other: minute}
+    finally:
+        turns.close()

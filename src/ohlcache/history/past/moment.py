@@ -1,7 +1,8 @@
 """The moments whose state can be read: times, and snapshots by their names.
 
 What is read as of a time is the same whenever it is read. A time is read only once it is settled:
-a later stamp is there, or it has been closed, so that no write to come bears it (see ``stamping``).
+it has been closed, so that no write to come bears it (see ``stamping``), or a later stamp is there
+and no candle can come any more as one that just closed, of which there would be no record.
 Its state is that of the last revision stamped with it or before; where nothing is stamped later,
 of the present one, above which every revision to come is. Who may not write cannot close a time,
 and reads only those that are a while ago.
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
+from ohlcache.candles import Timeframe
 from ohlcache.candles.instant import Instant, to_iso, to_ms
 from ohlcache.errors import InvalidArgument, UnknownSnapshot
 from ohlcache.history.engine import Session
-from ohlcache.history.past.stamping import STAMPS, is_closed
+from ohlcache.history.past.stamping import SET_BACK, STAMPS, is_closed
 
 MAY_BE_COMMITTING = 60_000  # ms after its stamp that a write may still be doing so, at most
 _CLOCKS_DIFFER = 1000  # ms, from one machine to another
@@ -67,12 +69,21 @@ def time_meant(as_of: Instant) -> int | None:
         raise InvalidArgument(f"{error}, or the name of a snapshot") from None
 
 
-def is_settled(session: Session, at: int, now: int) -> bool:
-    """Whether what is read as of a time is what it will be for ever.
+def unsettled_for(timeframe: Timeframe) -> int:
+    """How long after a time (ms) what was known then may still grow without a record of it.
+
+    By candles of the timeframe or of finer ones, which are never fresh for longer: such a candle
+    comes as it closed, by a clock that may be set back, and its write may still be committing.
+    """
+    return int(timeframe.freshness * 1000) + SET_BACK + MAY_BE_COMMITTING
+
+
+def is_settled(session: Session, at: int, now: int, timeframe: Timeframe) -> bool:
+    """Whether what is read of a timeframe as of a time is what it will be for ever.
 
     Raises InvalidArgument for a time to come.
     """
-    if is_closed(session, at, now):
+    if is_closed(session, at, now, unsettled_for(timeframe)):
         return True
     if at > now + _CLOCKS_DIFFER:
         raise InvalidArgument(f"as_of is {to_iso(at)}, which lies in the future: leave it out")

@@ -19,12 +19,12 @@ from ohlcache.history.derive import bases, complete_buckets, derived_grid, in_or
 from ohlcache.history.engine import Session
 from ohlcache.history.holder import Holder
 from ohlcache.history.past.moment import (
-    MAY_BE_COMMITTING,
     Moment,
     check_kept,
     find_moment,
     is_settled,
     time_meant,
+    unsettled_for,
 )
 from ohlcache.history.past.records import (
     Gone,
@@ -54,7 +54,7 @@ class PastReader:
         """
         at = time_meant(as_of)
         if at is not None:
-            self._settle(at)
+            self._settle(at, key.timeframe)
         with self._store.session() as session:
             moment = find_moment(session, as_of)
             known, gone = _known(session, key, moment)
@@ -85,22 +85,23 @@ class PastReader:
             raise _gone(lost[0], moment)
         return (rows if len(parts) == 1 else in_order(parts)).frozen()
 
-    def _settle(self, at: int) -> None:
-        """See to it that a time reads the same from now on.
+    def _settle(self, at: int, timeframe: Timeframe) -> None:
+        """See to it that a timeframe reads the same as of a time from now on.
 
         Raises InvalidArgument for one to come, or too recent for a store that cannot be written.
         """
         with self._store.session() as session:
             now = self._store.now(session)
-            if is_settled(session, at, now):
+            if is_settled(session, at, now, timeframe):
                 return
         try:
             self._store.close_past(at)
         except StoreReadOnly as error:
-            if at > now - MAY_BE_COMMITTING:
+            unsettled = unsettled_for(timeframe)
+            if at > now - unsettled:
                 raise InvalidArgument(
-                    f"as_of is {to_iso(at)}, and until {MAY_BE_COMMITTING // 1000} s after it "
-                    f"only who may write to the store can read it ({error}): give an earlier time"
+                    f"as_of is {to_iso(at)}, and until {unsettled // 1000} s after it only "
+                    f"who may write to the store can read it ({error}): give an earlier time"
                 ) from error
 
     def _made(self, base: Known, grid: Grid, bucket: Interval, moment: Moment) -> Block:

@@ -42,6 +42,11 @@ class Keeping:
 FOR_EVER = Keeping()
 
 
+def _late(grid: Grid, now: int) -> int:
+    """The last time (ms) whose candles, if they come now, no longer come as they closed."""
+    return now - int(grid.timeframe.freshness * 1000) - 1
+
+
 class Recording:
     """What one write changes of one series or several, until it is stored with its revision."""
 
@@ -59,8 +64,7 @@ class Recording:
         """The first open time whose candle, if it is new, comes as it closed."""
         if self._began is None:
             self._began = self._keeping.now(self._session)
-        fresh = int(grid.timeframe.freshness * 1000)
-        return grid.floor(self._began - fresh - 1)
+        return grid.floor(_late(grid, self._began))
 
     def creation(self) -> None:
         """The series was not there."""
@@ -132,16 +136,20 @@ class Recording:
             forget_older(self._session, now, self._keeping.revisions_days)
 
     def _record_missed(self, grid: Grid) -> None:
-        """Record what came as it closed, but after the state of a later time had been read."""
+        """Record what came as it closed, but after the state of a later time could be read.
+
+        That is one that was closed, or one so long ago that the write has taken too long.
+        """
         rows, coverage = self._live_rows, self._live_coverage
         self._live_rows, self._live_coverage = [], []
         if not (rows or coverage):
             return
-        closed = closed_until(self._session)
+        now = self._keeping.now(self._session)
+        readable = max(closed_until(self._session), _late(grid, now))
         times = np.concatenate([np.empty(0, np.int64), *rows])
-        if closed < min([*times[:1].tolist(), *(range_.start for range_ in coverage)]):
+        if readable < min([*times[:1].tolist(), *(range_.start for range_ in coverage)]):
             return
-        edge = grid.floor(closed)
+        edge = grid.floor(readable)
         self.additions(times[times < edge])
         self.covering(intersection(coverage, [(_BEGINNING, edge)]))
 

@@ -69,10 +69,15 @@ def closed_until(session: Session) -> int:
     return int(closed)
 
 
-def is_closed(session: Session, at: int, now: int) -> bool:
-    """Whether all that can ever be stamped with a time or before it is there to be read."""
+def is_closed(session: Session, at: int, now: int, unstamped: int) -> bool:
+    """Whether all that can ever belong to a time or one before it is there to be read.
+
+    unstamped: ms for which candles may come without a stamp. A later stamp says nothing of those.
+    """
+    if at <= closed_until(session):
+        return True
     ((latest,),) = session.rows(_NEWEST)
-    return at < latest <= now + SET_BACK or at <= closed_until(session)
+    return at <= now - unstamped and at < latest <= now + SET_BACK
 
 
 def close(session: Session, at: int) -> None:

@@ -36,6 +36,9 @@ class Claim(NamedTuple):
     busy: IntervalSet
 
 
+Held = tuple[SeriesKey, Interval]
+
+
 class Leases:
     """The leases of one store. All methods raise StoreErrors."""
 
@@ -82,17 +85,21 @@ class Leases:
                 [(*key_row(key), range_.start, owner) for range_ in ranges],
             )
 
-    def renew(self, owner: str, seconds: float) -> set[tuple[SeriesKey, Interval]]:
-        """Hold all that the owner still holds for ``seconds`` from now; what that is."""
+    def renew(self, held: set[Held], owner: str, seconds: float) -> set[Held]:
+        """Hold what of ``held`` the owner still holds for ``seconds`` from now; what that is.
+
+        Nothing else of the owner's: what it could not give up has to end.
+        """
+        ms = _ms(seconds)
+        # In order, so that no two transactions wait for each other's rows.
+        rows = sorted((*key_row(key), range_.start) for key, range_ in held)
         with self._engine.writing() as session:
-            session.run(
+            session.run_each(
                 f"UPDATE fetching SET until = {session.NOW} + ?, lasts = ? "
-                f"WHERE owner = ? AND until > {session.NOW}",
-                _ms(seconds),
-                _ms(seconds),
-                owner,
+                f"WHERE {_OF_SERIES} AND start = ? AND owner = ? AND until > {session.NOW}",
+                [(ms, ms, *row, owner) for row in rows],
             )
-            return {
+            return held & {
                 (SeriesKey(venue, symbol, Timeframe.parse(timeframe)), Interval(start, end))
                 for venue, symbol, timeframe, start, end in session.rows(
                     'SELECT venue, symbol, timeframe, start, "end" FROM fetching '

@@ -19,7 +19,7 @@ from ohlcache.candles.interval import difference
 from ohlcache.errors import StoreError
 from ohlcache.history.engine import Session
 from ohlcache.history.reports import SeriesKey
-from ohlcache.history.turns.leases import Claim, Leases
+from ohlcache.history.turns.leases import Claim, Held, Leases
 
 LEASE_SECONDS = 5.0
 
@@ -43,7 +43,7 @@ class Turns:
         self._counts = counts
         self._owner = f"{os.getpid()}-{uuid.uuid4().hex}"
         self._lock = threading.Lock()
-        self._held: set[tuple[SeriesKey, Interval]] = set()
+        self._held: set[Held] = set()
         self._waiting: list[_Waiting] = []
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
@@ -127,7 +127,7 @@ class Turns:
         if not before:
             return
         try:
-            still = self._leases.renew(self._owner, self._seconds)
+            still = self._leases.renew(before, self._owner, self._seconds)
         except StoreError as error:  # the next renewal tries again
             self._counts[f"lease error:{type(error).__name__}"] += 1
             return
