@@ -21,6 +21,7 @@ from ohlcache.history.live.closed import Closed, block_of
 from ohlcache.history.reports import SeriesKey, WriteReport
 from ohlcache.history.store import Store
 from ohlcache.sources.live import CandleUpdate
+from ohlcache.sources.protocol import KnowsRanges
 
 
 class FollowedSeries:
@@ -111,8 +112,13 @@ class FollowedSeries:
         known: int = yield partial(self.known_until, start)
         return known
 
+    def told_from(self, grid: Grid, start: int, end: int) -> int:
+        """From where on in [start, end) the source can tell anything; ``end`` if from nowhere."""
+        told = self._told(Interval(start, end))
+        return min(end, grid.ceil(told[0].start)) if told else end
+
     def fetch_again(self, grid: Grid, range_: Interval, until: int) -> IntervalSet:
-        """Store what the source gives for a range; what is not final of it yet.
+        """Store what the source gives for a range; what may still become final of it.
 
         Asked for is what follows up to ``until`` too: a venue may publish its newest candles late,
         but a candle that it lacks while it has a later one will not come. Raises SourceError where
@@ -121,13 +127,27 @@ class FollowedSeries:
         history = self._history
         assert history is not None
         now = history.source.now()
-        asked = Interval(range_.start, max(range_.end, until))
+        told = self._told(Interval(range_.start, max(range_.end, until)))
+        wanted = intersection([range_], told)
+        if not wanted:
+            return ()
+        asked = told[0]
         rows = history.fetch(self.key, grid, asked)
         settled = history.settled(self.key, grid, asked, rows, now)
-        final = intersection([range_], [(range_.start, settled)])
+        final = intersection(wanted, [(asked.start, settled)])
         inside = rows.take(rows.times < range_.end)
         ingest(self._store, self.key, inside, closed_until=now, covered=final)
-        return difference([range_], final)
+        return difference(wanted, final)
+
+    def _told(self, range_: Interval) -> IntervalSet:
+        """What of a range the source can tell about."""
+        if self._history is None or range_.end <= range_.start:
+            return ()
+        source = self._history.source
+        if not isinstance(source, KnowsRanges):
+            return (range_,)
+        known = source.known(self.key.symbol, str(self.key.timeframe))
+        return intersection([range_], known)
 
     def _coverage(self) -> IntervalSet:
         with self._store.reading() as reading:

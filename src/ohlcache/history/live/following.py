@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import stamina
+
 from ohlcache.candles import Grid, Interval, IntervalSet
 from ohlcache.candles.interval import union
 from ohlcache.errors import StoreError
+from ohlcache.history.fetcher import is_worth_retrying
 from ohlcache.history.live.closed import Row
 from ohlcache.history.live.edge import Edge
 from ohlcache.history.live.followed import FollowedSeries
@@ -19,6 +22,7 @@ from ohlcache.history.live.forming import FormingCandles
 
 Result = TypeVar("Result")
 
+_LONGEST_WAIT = 30.0  # seconds between attempts
 _QUICK = 10  # ms that an answer of the venue's clock may take to be believed at once
 _MOST_ANSWERS = 3  # the quickest is believed
 
@@ -67,7 +71,9 @@ class Following:
 
     async def begin(self) -> None:
         """Find out where the series stands."""
-        await self.tell_time()
+        async for attempt in attempts():
+            with attempt:
+                await self.tell_time()
         now = self.now()
         self.grid = await self.blocking(self.series.grid, now)
         self.edge.begin(await self.blocking(self.series.stored_until), self.grid.floor(now))
@@ -87,8 +93,13 @@ class Following:
         return self.around.clock() + self._ahead
 
     async def tell_time(self) -> None:
-        """Ask for the venue's time."""
-        self._ahead = await self.blocking(self._measured_ahead)
+        """Ask for the venue's time; the time told before stays where that fails."""
+        try:
+            self._ahead = await self.blocking(self._measured_ahead)
+        except Exception as error:
+            if is_worth_retrying(error):
+                self.count_error(error)
+            raise
 
     def _measured_ahead(self) -> int:
         """By Cristian's algorithm (1989): a quick answer is off by half of its time at most."""
@@ -123,3 +134,12 @@ class Following:
     def count_error(self, error: Exception) -> None:
         """One more failure of the stream or of the history."""
         self.around.counts[f"error:{type(error).__name__}"] += 1
+
+
+def attempts() -> AsyncIterator[stamina.Attempt]:
+    """Attempts without end, further and further apart, at what another one may mend."""
+    return aiter(
+        stamina.retry_context(
+            on=is_worth_retrying, attempts=None, timeout=None, wait_max=_LONGEST_WAIT
+        )
+    )

@@ -11,7 +11,8 @@ import asyncio
 from ohlcache.candles import Interval, IntervalSet
 from ohlcache.candles.interval import union
 from ohlcache.drive import drive_async
-from ohlcache.errors import SourceError
+from ohlcache.errors import FetchError, SourceError, SourceUnavailable
+from ohlcache.history.fetcher import is_worth_retrying
 from ohlcache.history.live.closed import Candles
 from ohlcache.history.live.following import Following
 from ohlcache.history.live.listener import Listener
@@ -36,13 +37,20 @@ class Keeper:
         while True:
             self._following.woken.clear()
             self._is_unsettled = False
-            await self._following.tell_time()
+            await self._tell_time()
             await self._repair()
             candles = self._listener.candles
             if candles is not None:
                 await self._close(candles)
             await self._fetch_doubtful()
             await self._pause()
+
+    async def _tell_time(self) -> None:
+        try:
+            await self._following.tell_time()
+        except Exception as error:
+            if not is_worth_retrying(error):
+                raise
 
     async def _pause(self) -> None:
         """Sleep until a candle may be closed, or something happens."""
@@ -72,16 +80,15 @@ class Keeper:
             until = min(until, candles.known_from)
         if edge.time >= until:
             return
-        reached, has_failed = await self._fetched(edge.time, until)
-        is_hopeless = has_failed or not self._series.has_history
-        if reached < until and candles is not None and not is_hopeless:
-            reached = await self._passed_over(Interval(reached, until))
+        reached, lost_until = await self._fetched(edge.time, until)
+        if lost_until <= reached < until and candles is not None:
+            reached, lost_until = await self._passed_over(Interval(reached, until))
         self._counts["repaired"] += reached > edge.time
         given_up_until = 0
-        if reached < until and candles is not None and is_hopeless:
+        if reached < lost_until and candles is not None:
             self._counts["unrepaired"] += 1
-            given_up_until = until
-        self._is_unsettled = reached < until and not is_hopeless
+            given_up_until = lost_until
+        self._is_unsettled = max(reached, lost_until) < until
         async with following.storing:
             await following.settle(given_up_until)
 
@@ -97,36 +104,43 @@ class Keeper:
         until = self._closed_by_clock()
         if until <= start or not self._series.has_history:
             return
-        reached, _ = await self._fetched(start, until)
+        reached, lost_until = await self._fetched(start, until)
         self._counts["confirmed"] += reached > start
-        self._is_unsettled |= reached < until
+        self._is_unsettled |= max(reached, lost_until) < until
         async with following.storing:
             told = candles.leave(reached)
             if listener.candles is candles:  # else it was lost meanwhile, in the middle of one
                 await listener.store_lacking(told)
             await following.settle()
 
-    async def _fetched(self, start: int, until: int) -> tuple[int, bool]:
-        """Have a range fetched: how far everything is known then, and whether history failed."""
-        following = self._following
+    async def _fetched(self, start: int, until: int) -> tuple[int, int]:
+        """Have a range fetched: how far everything is known then, and up to where no more will be.
+
+        Nothing will be of the range where history failed.
+        """
+        following, series = self._following, self._series
         try:
-            walk = self._series.repair(following.grid, start, until)
-            return await drive_async(walk, following.around.threads), False
+            walk = series.repair(following.grid, start, until)
+            reached = await drive_async(walk, following.around.threads)
+            return reached, await following.blocking(
+                series.told_from, following.grid, reached, until
+            )
         except SourceError as error:
             following.count_error(error)
-            return await following.blocking(self._series.known_until, start), True
+            return await following.blocking(series.known_until, start), until
 
-    async def _passed_over(self, hole: Interval) -> int:
-        """How far everything is known, once the venue has published what follows a hole.
+    async def _passed_over(self, hole: Interval) -> tuple[int, int]:
+        """What ``_fetched`` gives, once the venue has published what follows a hole.
 
         Asked once for each candle that follows.
         """
         until = self._closed_by_clock()
         if until <= max(hole.end, self._asked_until):
-            return hole.start
+            return hole.start, hole.start
         self._asked_until = until
-        await self._fetched_again(hole, until)
-        return await self._following.blocking(self._series.known_until, hole.start)
+        left = await self._fetched_again(hole, until)
+        reached = await self._following.blocking(self._series.known_until, hole.start)
+        return reached, reached if left else hole.end
 
     async def _fetch_doubtful(self) -> None:
         following = self._following
@@ -136,13 +150,14 @@ class Keeper:
             following.doubtful = union(following.doubtful, left)  # not at once: no need to wake
 
     async def _fetched_again(self, range_: Interval, until: int) -> IntervalSet:
-        """Have a range fetched that the store may know; what is not final of it yet."""
+        """Have a range fetched that the store may know; what may still become final of it."""
         following = self._following
         try:
             return await following.blocking(self._series.fetch_again, following.grid, range_, until)
         except SourceError as error:
             following.count_error(error)
-            return (range_,)
+            is_passing = isinstance(error, SourceUnavailable | FetchError)
+            return (range_,) if is_passing else ()
 
     def _closed_by_clock(self) -> int:
         """Up to where candles are over; for a stream that is late, as late as its messages are."""

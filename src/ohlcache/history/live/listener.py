@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import stamina
-
 from ohlcache.candles import Interval, to_iso
 from ohlcache.candles.instant import EARLIEST
 from ohlcache.errors import SourceUnavailable
 from ohlcache.history.fetcher import is_worth_retrying
 from ohlcache.history.live.closed import Candles, Closed
-from ohlcache.history.live.following import Following
+from ohlcache.history.live.following import Following, attempts
 from ohlcache.history.live.traded import TradedCandles
 from ohlcache.history.live.updates import UpdatedCandles
 from ohlcache.history.reports import WriteReport
 from ohlcache.sources.live import CandleUpdate, Stream, Trade, message_of
 
-_LONGEST_WAIT = 30.0  # seconds between attempts to connect
 _MOST_AHEAD = 300_000  # ms that a message may be ahead of the clock
 
 
@@ -46,9 +43,7 @@ class Listener:
         """Keep a connection. Raises what another one would not mend."""
         ended: Exception | None = None
         while True:
-            async for attempt in stamina.retry_context(
-                on=is_worth_retrying, attempts=None, timeout=None, wait_max=_LONGEST_WAIT
-            ):
+            async for attempt in attempts():
                 with attempt:
                     if ended is not None:
                         # The end of a connection that had worked is the first of its failures.
@@ -74,8 +69,20 @@ class Listener:
                 raise
             return error
         finally:
-            await _close(messages)
-            await self._lose_connection()
+            try:
+                await self._close(messages)
+            finally:
+                await self._lose_connection()
+
+    async def _close(self, messages: AsyncIterator[Any]) -> None:
+        """Close a connection, which is over even where that fails, as of a broken socket."""
+        close = getattr(messages, "aclose", None)
+        if close is None:
+            return
+        try:
+            await close()
+        except Exception as error:  # a stream may raise anything  # noqa: BLE001
+            self._following.count_error(error)
 
     async def _take(self, message: CandleUpdate | Trade, opened_at: int) -> None:
         now, grid = self._following.now(), self._following.grid
@@ -163,9 +170,3 @@ class Listener:
         self._counts["candles"] += report.added
         self._counts["revised"] += report.updated
         self._counts["rejected"] += report.rejected
-
-
-async def _close(messages: AsyncIterator[Any]) -> None:
-    close = getattr(messages, "aclose", None)
-    if close is not None:
-        await close()

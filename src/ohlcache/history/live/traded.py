@@ -42,6 +42,7 @@ class TradedCandles:
         self.late: dict[int, Any] = {}
         self._grid = grid
         self._grace = grace
+        self._known_until = LATEST  # where the first candle opens that was spoiled
         self._newest = self.known_from  # trade; one from before says nothing of known candles
         self._open: dict[int, _OpenCandle] = {}
         self._ids: set[Any] = set()
@@ -71,15 +72,20 @@ class TradedCandles:
         candle = self._open.get(opens)
         if candle is None:
             candle = self._open[opens] = _OpenCandle(self._grid, self._grace)
-        candle.add(message)
+        try:
+            candle.add(message)
+        except SourceUnavailable:
+            del self._open[opens]
+            self._known_until = min(self._known_until, opens)
+            raise
 
     def close(self, now: int) -> Closed | None:
         """See Candles."""
-        return self.leave(self._grid.floor(min(self._newest - self._grace, now)))
+        return self.leave(self._closable(min(self._newest - self._grace, now)))
 
     def last_words(self, now: int) -> Closed | None:
         """See Candles."""
-        return self.leave(self._grid.floor(min(self._newest, now)))
+        return self.leave(self._closable(min(self._newest, now)))
 
     def leave(self, until: int) -> Closed | None:
         """See Candles."""
@@ -91,6 +97,9 @@ class TradedCandles:
         self.closed_until = until
         block = Block.concatenate(rows) if rows else Block.empty(CANDLE_NAMES)
         return Closed(block, Interval(start, until))
+
+    def _closable(self, until: int) -> int:
+        return self._grid.floor(min(until, self._known_until))
 
     def _is_new(self, id_: Any) -> bool:
         if id_ in self._ids:
