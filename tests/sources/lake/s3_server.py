@@ -20,7 +20,7 @@ class BucketServer:
     """Buckets of objects in memory, and a log of what was asked.
 
     ``faults`` are taken one by one by requests that read an object: "cut" sends half of the answer
-    and closes the connection, a number is a status.
+    and closes the connection, "gone" has the object deleted at this moment, a number is a status.
     """
 
     def __init__(self):
@@ -131,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             with self.owner.lock:
                 fault = self.owner.faults.pop(0) if self.owner.faults else None
+        if fault == "gone":
+            data = objects.pop(key, None) and None
         size = 0 if data is None or self.command == "HEAD" else len(data)
         if isinstance(fault, int):
             self._error(fault, "InternalError")

@@ -99,7 +99,8 @@ def test_many_exports_at_once_all_arrive(lake):
                 time.sleep(random.uniform(0, 0.2))
 
     with ThreadPoolExecutor(len(days)) as threads:
-        assert list(threads.map(until_accepted, days)) == [1] * len(days)
+        written = list(threads.map(until_accepted, days))
+    assert set(written) <= {0, 1}  # 0: another one adopted the part that a refused export had put
     assert lake.source().known(*BTC) == tuple(days)
     found = read(lake)
     assert all(found.between(*day).identical(BLOCK.between(*day)) for day in days)

@@ -18,7 +18,7 @@ from ohlcache.errors import FetchError, FileFormatError, SourceUnavailable
 from ohlcache.sources.files.options import Options
 from ohlcache.sources.lake.layout import partitions
 from ohlcache.sources.lake.manifest import Manifest, Part
-from ohlcache.sources.lake.parts import digest, footer_of, is_ours, read
+from ohlcache.sources.lake.parts import digest, footer_of, is_ours, present, read
 from ohlcache.sources.lake.storage import Storage, join
 
 _ALL_TIMES = Interval(EARLIEST, LATEST)
@@ -36,11 +36,11 @@ def adopted(
 ) -> Manifest:
     """The manifest of those of ``files`` (path, bytes) that an export put; it reads them whole.
 
-    Raises what Storage raises, SourceUnavailable for one that has gone meanwhile.
+    Raises what Storage raises, PartGone for one that has gone meanwhile.
     """
     ours = [path for path in files if is_ours(path)]
     if len(ours) > 1:
-        ours.sort(key=lambda path: storage.modified(join(folder, path)) or 0)
+        ours.sort(key=lambda path: _put_at(storage, join(folder, path)))
     newest: dict[Interval, _Adopted] = {}
     for path in ours:
         found = _adopted(storage, folder, path, files[path], timeframe)
@@ -54,6 +54,11 @@ def adopted(
         parts=tuple(one.part for one in counting),
         retired=tuple((path, now) for path in ours if path not in used),
     )
+
+
+def _put_at(storage: Storage, path: str) -> int:
+    with present(storage, path):
+        return storage.modified(path) or 0
 
 
 def _adopted(
@@ -72,7 +77,8 @@ def _adopted(
     partition = next(partitions(timeframe, (Interval(first, first + 1),)))
     if partition.folder != path.rpartition("/")[0] or last >= partition.range.end:
         return None
-    footer = footer_of(storage.read(join(folder, path)))
+    with present(storage, join(folder, path)):
+        footer = footer_of(storage.read(join(folder, path)))
     part = Part(path, partition.range, len(block), size, footer, digest(block))
     return _Adopted(part, block.names, _known(block, timeframe))
 

@@ -40,6 +40,10 @@ _MAGIC = b"PAR1"
 _USUAL_FOOTER = 1 << 16  # bytes that hold the end of most files of others
 
 
+class PartGone(SourceUnavailable):
+    """A part that was deleted since somebody found it: the manifest tells what took its place."""
+
+
 def digest(block: Block) -> str:
     """What tells these candles from all others, however they are compressed."""
     found = hashlib.blake2b(repr(block.names).encode(), digest_size=16)
@@ -128,7 +132,7 @@ def read(storage: Storage, part: Part, folder: str, range_: Interval, options: O
     """The candles of a part that open in a range, in the order they stand.
 
     Raises FetchError, naming the part, where it is damaged, FileFormatError where it is no table
-    of candles, SourceUnavailable where it has gone or cannot be reached.
+    of candles, PartGone where it is not there, SourceUnavailable where it cannot be reached.
     """
     path = join(folder, part.path)
     with _reading(storage, path):
@@ -201,16 +205,25 @@ def _end_of(storage: Storage, path: str, part: Part) -> bytes:
 
 
 @contextmanager
+def present(storage: Storage, path: str) -> Iterator[None]:
+    """Has PartGone raised where a part is not there."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise PartGone(
+            f"{join(storage.name, path)} has gone: ask again, and export the series again if it "
+            "stays away"
+        ) from error
+
+
+@contextmanager
 def _reading(storage: Storage, path: str) -> Iterator[None]:
     where = join(storage.name, path)
     try:
-        yield
+        with present(storage, path):
+            yield
     except BadRow as bad:
         raise FileFormatError(f"{where}: {bad.problem}") from None
-    except FileNotFoundError as error:
-        raise SourceUnavailable(
-            f"{where} has gone: ask again, and export the series again if it stays away"
-        ) from error
     except (pa.ArrowException, OSError, ValueError) as error:  # what Arrow makes of bad bytes
         reason = str(error).split("\n")[0].rstrip(".")
         raise FetchError(

@@ -2,7 +2,8 @@
 
 A series that we exported is described by its manifest. One that others wrote (Spark, DuckDB,
 pandas) is known from the footers of its files: from its first candle to its last, without a word
-about what lies beyond.
+about what lies beyond. Parts of ours that no manifest lists, as those of a first export that is
+still at work, are known for what their candles prove.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ from ohlcache.errors import (
 )
 from ohlcache.sources.files.epoch import TimeUnit
 from ohlcache.sources.files.options import Options, column_names
+from ohlcache.sources.lake.adopting import adopted
 from ohlcache.sources.lake.catalogue import Found, folder_of, offered_timeframes, venues, walk
 from ohlcache.sources.lake.layout import series_folder
 from ohlcache.sources.lake.manifest import Manifest, Part
-from ohlcache.sources.lake.parts import read, survey
+from ohlcache.sources.lake.parts import is_ours, read, survey
 from ohlcache.sources.lake.remembered import Remembered
 from ohlcache.sources.lake.storage import Storage
 from ohlcache.sources.lake.writing import load
@@ -236,11 +238,13 @@ class LakeSource:
         return _Series(folder, self._manifest(folder, timeframe))
 
     def _manifest(self, folder: str, timeframe: Timeframe) -> Manifest:
-        """The manifest of a folder, or one made of the footers of its files."""
+        """The manifest of a folder, or one made of our parts, or of the footers of other files."""
         manifest = load(self._storage, folder)
         if manifest is not None:
             return manifest
         files = self._storage.files(folder, ".parquet")
+        if any(map(is_ours, files)):  # the store they came from need not know what lies between
+            return adopted(self._storage, folder, files, timeframe, self.now())
         with ThreadPoolExecutor(_PARTS_AT_ONCE) as threads:
             look = partial(survey, self._storage, folder, options=self._options)
             found = [one for one in threads.map(look, files, files.values()) if one.part.rows]

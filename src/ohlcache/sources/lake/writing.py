@@ -16,13 +16,12 @@ from dataclasses import dataclass, replace
 
 from ohlcache.candles import Block, Interval, IntervalSet, Timeframe
 from ohlcache.candles.interval import difference, intersection, union
-from ohlcache.errors import SourceUnavailable
 from ohlcache.sources.files.options import Options
 from ohlcache.sources.lake import manifest as manifests
 from ohlcache.sources.lake.adopting import adopted
 from ohlcache.sources.lake.layout import Partition, partitions, series_folder
 from ohlcache.sources.lake.manifest import DamagedManifest, Manifest, Part
-from ohlcache.sources.lake.parts import digest, encode, footer_of, name_of, read
+from ohlcache.sources.lake.parts import PartGone, digest, encode, footer_of, name_of, read
 from ohlcache.sources.lake.replacing import Plan, carry_out, document_of, overtaken, unused
 from ohlcache.sources.lake.storage import Storage, join
 
@@ -83,7 +82,7 @@ def export_series(
     for partition in wanted:
         ours, newly = known(*partition.range)
         all_known = union(all_known, newly)
-        block = _with_theirs(storage, folder, begun, manifest, partition, ours, newly)
+        block = _with_theirs(storage, folder, manifest, partition, ours, newly)
         names = tuple(dict.fromkeys((*names, *block.names)))
         mark = digest(block) if len(block) else None
         old = manifest.part_of(partition.range)
@@ -133,7 +132,11 @@ def _begin(storage: Storage, folder: str, timeframe: Timeframe, now: int) -> _Be
     except DamagedManifest:
         manifest = None
     if manifest is None:
-        return _Begun(document, adopted(storage, folder, files, timeframe, now), True, files)
+        try:
+            manifest = adopted(storage, folder, files, timeframe, now)
+        except PartGone:
+            raise overtaken(storage, folder) from None
+        return _Begun(document, manifest, True, files)
     return _Begun(document, manifest.retiring(files), False, files)
 
 
@@ -169,7 +172,6 @@ def _manifest(storage: Storage, folder: str, document: bytes | None) -> Manifest
 def _with_theirs(
     storage: Storage,
     folder: str,
-    begun: _Begun,
     manifest: Manifest,
     partition: Partition,
     ours: Block,
@@ -182,10 +184,8 @@ def _with_theirs(
     if part is not None and theirs:
         try:
             stored = read(storage, part, folder, partition.range, Options())
-        except SourceUnavailable:
-            if document_of(storage, folder) != begun.document:
-                raise overtaken(storage, folder) from None
-            raise
+        except PartGone:  # it was there when this export began
+            raise overtaken(storage, folder) from None
         blocks += [stored.between(*range_) for range_ in theirs]
     filled = [block for block in blocks if len(block)]
     return filled[0] if len(filled) == 1 else Block.concatenate(sorted(filled, key=_first))
