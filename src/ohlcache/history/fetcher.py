@@ -115,8 +115,10 @@ class Fetcher:
         possible = intersection(wanted, [(low, grid.floor(now))])
         if possible and isinstance(self.source, KnowsRanges):
             possible = intersection(possible, self.source.known(key.symbol, str(key.timeframe)))
-        notes = [one for one in self._unsettled.get(key, ()) if one.noted <= present]
-        self._unsettled[key] = notes  # a note that is lost to another thread costs a request
+        noted = self._unsettled.get(key, [])
+        notes = [one for one in noted if one.noted <= present]
+        if len(notes) < len(noted):
+            self._unsettled[key] = notes  # a note that is lost to another thread costs a request
         unsettled = [one.range for one in notes if now < one.ask_again]
         never_asked = difference(possible, normalise(unsettled))
         # With what is newer it is asked for at once, lest newer candles come without it.

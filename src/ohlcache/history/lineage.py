@@ -56,15 +56,16 @@ def read_clock(session: Session, known: Clock, *, has_lineage: bool) -> tuple[Cl
 
 def mark_present(session: Session) -> None:
     """Give the present revision of a store that had no marks one."""
-    session.run(_MARK_PRESENT, _drawn())
+    session.run(_MARK_PRESENT, drawn_mark())
 
 
 def mark_revision(session: Session, revision: int) -> None:
     """Draw the mark of a revision that is given for the first time."""
-    session.run("INSERT INTO lineage (revision, mark) VALUES (?, ?)", revision, _drawn())
+    session.run("INSERT INTO lineage (revision, mark) VALUES (?, ?)", revision, drawn_mark())
     if revision % _FORGOTTEN_AT_ONCE == 0:
         session.run("DELETE FROM lineage WHERE revision < ?", revision - _KEPT)
 
 
-def _drawn() -> int:
+def drawn_mark() -> int:
+    """A number of 63 bits that nobody else draws, forked processes neither."""
     return int.from_bytes(os.urandom(8)) >> 1

@@ -36,7 +36,7 @@ class Nearer:
             yield window, "Redis held another chunk than the store: it was written over"
 
     def _correct(self, tier: ChunkTier, series: Series, start: int, reading: Reading) -> bool:
-        body = next((one for one in reading.places(series, start, start + 1)), None)
+        body = next(iter(reading.places(series, start, start + 1)), None)
         if body is None or body.layer != BODY:
             return False
         name = tier.name(series.id, body)

@@ -6,7 +6,6 @@ on. Chunks come in by COPY.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
@@ -15,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from ohlcache.history.engine import Row
+from ohlcache.history.lineage import drawn_mark
 from ohlcache.postgres import BoundedConnection
 
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -137,8 +137,8 @@ class PostgresSession:
 
     def announce(self, channel: str) -> None:
         """Count this transaction among the store's commits, and have every process hear of it."""
-        mark = int.from_bytes(os.urandom(8)) >> 1
-        self._announced = self._connection.execute(_translated(_ANNOUNCE), (mark, channel))
+        parameters = (drawn_mark(), channel)
+        self._announced = self._connection.execute(_translated(_ANNOUNCE), parameters)
 
     def commit(self) -> Commit:
         """The commit, after it; NO_COMMIT where none was announced."""

@@ -10,8 +10,7 @@ from ohlcache.candles import Block
 from ohlcache.candles.codec import read_header
 from ohlcache.errors import ChunkError
 from ohlcache.history.chunks import Encoded, Piece, encode_layers
-
-_CHECKSUM_BYTES = 4
+from ohlcache.history.shared.lookup import CHECKSUM_BYTES
 
 
 def proven(layer: Piece, damaged: bytes, rows: Block, names: tuple[str, ...]) -> Encoded | None:
@@ -29,7 +28,7 @@ def proven(layer: Piece, damaged: bytes, rows: Block, names: tuple[str, ...]) ->
 
 
 def _checksum(data: bytes) -> bytes:
-    return data[-_CHECKSUM_BYTES:]
+    return data[-CHECKSUM_BYTES:]
 
 
 def _names_of(damaged: bytes, names: tuple[str, ...]) -> tuple[str, ...]:

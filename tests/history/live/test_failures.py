@@ -7,42 +7,14 @@ import itertools
 from contextlib import aclosing
 
 import pytest
-import stamina
-from live_exchange import GRID, MINUTE, T0, Time, in_event_loop, passing
+from live_exchange import GRID, MINUTE, T0, in_event_loop, passing
 
 import ohlcache
 from ohlcache.errors import SourceUnavailable, UnsupportedBySource
-from ohlcache.history import MarketData, SQLiteEngine, Store
 from ohlcache.history.live.traded import TradedCandles
 from ohlcache.sources.live import Trade
 
 BTC = ("BTC/USDT", "1m")
-
-
-@pytest.fixture(autouse=True)
-def _retries_do_not_wait():
-    with stamina.set_testing(True, attempts=10_000):
-        yield
-
-
-@pytest.fixture
-def time():
-    return Time(T0)
-
-
-@pytest.fixture
-def opened(tmp_path, time):
-    """Opens the store of the test, with or without a source."""
-    opened = []
-
-    def open_(source=None):
-        store = Store(SQLiteEngine(tmp_path / "store.sqlite", 5.0))
-        opened.append(MarketData(store, source, clock=time, sleep=time.sleep))
-        return opened[-1]
-
-    yield open_
-    for market_data in opened:
-        market_data.close()
 
 
 class Connection:

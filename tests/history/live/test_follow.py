@@ -6,40 +6,12 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-import stamina
-from live_exchange import MINUTE, T0, Exchange, Time, in_event_loop, moment, passing
+from live_exchange import MINUTE, T0, Exchange, in_event_loop, moment, passing
 
 from ohlcache.candles import to_frame
 from ohlcache.errors import InvalidArgument, SourceError, StoreError, UnknownSymbol
-from ohlcache.history import MarketData, SQLiteEngine, Store
 
 BTC = ("BTC/USDT", "1m")
-
-
-@pytest.fixture(autouse=True)
-def _retries_do_not_wait():
-    with stamina.set_testing(True, attempts=10_000):
-        yield
-
-
-@pytest.fixture
-def time():
-    return Time(T0)
-
-
-@pytest.fixture
-def opened(tmp_path, time):
-    """Opens the store of the test, with or without a source."""
-    opened = []
-
-    def open_(source=None):
-        store = Store(SQLiteEngine(tmp_path / "store.sqlite", 5.0))
-        opened.append(MarketData(store, source, clock=time, sleep=time.sleep))
-        return opened[-1]
-
-    yield open_
-    for market_data in opened:
-        market_data.close()
 
 
 async def first(candles, count, time=None):
