@@ -148,9 +148,10 @@ def test_processes_that_share_a_tier_see_each_other(redis_url, namespace, monito
     script = """
         import sys, ohlcache
         cache = ohlcache.get_cache_manager()
-        cache.set("k", 1)
+        key = sys.argv[1]  # of its own: a write of the other one would cost it a hit in memory
+        cache.set(key, 1)
         for _ in range(int(sys.argv[1])):
-            cache.get("k")
+            cache.get(key)
         ohlcache.start_monitoring()
         print("ready", flush=True)
         sys.stdin.read()
