@@ -148,7 +148,9 @@ def test_processes_that_share_a_tier_see_each_other(redis_url, namespace, monito
     script = """
         import sys, ohlcache
         cache = ohlcache.get_cache_manager()
-        key = sys.argv[1]  # of its own: a write of the other one would cost it a hit in memory
+        key = sys.argv[1]  # of its own: a write of the other one would cost it a hit in memory,
+        while not cache.stats()["l2"]["is_live"]:  # and so would the moment from which it hears
+            pass
         cache.set(key, 1)
         for _ in range(int(sys.argv[1])):
             cache.get(key)
